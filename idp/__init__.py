@@ -1,0 +1,1 @@
+"""idp: a standalone identity provider that issues JWTs which verify offline."""

@@ -1,0 +1,196 @@
+"""The composition root: the only file that knows every part. Read it to see what the service consists of."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from idp import log, settings
+from idp.audit import AuditQueue
+from idp.clock import DatabaseClock, since_boot
+from idp.directory.client_cache import ClientCache
+from idp.directory.clients import ClientDirectory
+from idp.directory.login import Login
+from idp.directory.people import People
+from idp.endpoints import answers, health
+from idp.endpoints.admin_clients import AdminClientsEndpoint
+from idp.endpoints.admin_log import AdminAuditEndpoint, AdminKeysEndpoint
+from idp.endpoints.bearer import Bearer
+from idp.endpoints.cors import Cors
+from idp.endpoints.docs import DocsEndpoint
+from idp.endpoints.envelope import Envelope
+from idp.endpoints.jwks import JwksEndpoint
+from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
+from idp.endpoints.openapi import openapi
+from idp.endpoints.token import TokenEndpoint
+from idp.endpoints.users import UsersEndpoint
+from idp.grants import grants
+from idp.issuer import Issuer
+from idp.metrics import Metrics
+from idp.passwords.hashing import PasswordHasher, Peppers
+from idp.passwords.pool import HashPool
+from idp.protocol.ports import Ports
+from idp.settings import Settings
+from idp.signing import KeyKeeper
+from idp.store import Store
+from idp.store.database import Database, DatabaseUnavailable
+from keys.keyring import Keyring
+from keys.sealing import Sealer
+from keys.signer import SignerThread
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that live as long as the service does."""
+
+    database: Database
+    store: Store
+    clock: DatabaseClock
+    signer: SignerThread
+    keyring: Keyring
+    keeper: KeyKeeper
+    pool: HashPool
+    audit: AuditQueue
+    metrics: Metrics
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Starts the parts, and stops them in the reverse order: the last audit event is written before the
+        database goes."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self.database.connect()
+            stack.push_async_callback(self.database.disconnect)
+            self.signer.start()
+            stack.push_async_callback(self.signer.stop)
+            await self.keeper.start()
+            stack.push_async_callback(self.keeper.stop)
+            await self.audit.start()
+            stack.push_async_callback(self.audit.stop)
+            stack.push_async_callback(self.pool.close)
+            yield
+
+    def measure(self) -> None:
+        self.metrics.depths(hashes=self.pool.queued + self.pool.running, audit=len(self.audit))
+
+
+def parts(settings: Settings, *, workers: int = 1) -> Parts:
+    """Makes the parts of one of `workers` processes, which share the instance's bound on password hashes."""
+    database = Database(settings.database_url)
+    store = Store(database)
+    clock = DatabaseClock()
+    signer = SignerThread()
+    sealer = Sealer(settings.key_encryption_keys)
+    keyring = Keyring(sealer, signer)
+    keeper = KeyKeeper(
+        store,
+        keyring,
+        clock,
+        sealer=sealer,
+        policy=settings.rotation_policy,
+        key_bits=settings.signing_key_bits,
+    )
+    pool = HashPool(max(1, settings.hash_concurrency // workers))
+    return Parts(database, store, clock, signer, keyring, keeper, pool, AuditQueue(store.audit), Metrics())
+
+
+def build(settings: Settings, parts: Parts) -> ASGIApp:
+    """Wires the service."""
+    hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
+    store, keyring, clock = parts.store, parts.keyring, parts.clock
+    clients = ClientCache(store.clients, offline=settings.offline_signing, ticker=since_boot)
+    login = Login(store, hasher, parts.pool, parts.audit, clock)
+    people = People(store, hasher, parts.pool, settings.password_min_length)
+    bearer = Bearer(settings.issuer, keyring, clock, store.users)
+    supported = grants(Ports(settings.issuer, clock, login))
+    token = TokenEndpoint(
+        clients,
+        supported,
+        Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
+        parts.audit,
+        parts.metrics,
+        clock,
+        settings.default_client_id,
+    )
+    users = UsersEndpoint(bearer, people, store.users)
+    admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
+    document = MetadataEndpoint(metadata(settings.issuer, supported))
+    docs = DocsEndpoint(openapi(settings.issuer), settings.issuer)
+    path = urlsplit(settings.issuer).path
+
+    routes: list[BaseRoute] = [
+        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+        Route("/.well-known/jwks.json", JwksEndpoint(keyring, clock, settings.jwks_max_age).handle),
+        Route("/users", users.register, methods=["POST"]),
+        Route("/users/me", users.me),
+        Route("/admin/dashboard", users.dashboard),
+        Route("/admin/users", users.list),
+        Route("/admin/users", users.add, methods=["POST"]),
+        Route("/admin/users/{user_id}", users.show),
+        Route("/admin/users/{user_id}", users.change, methods=["PATCH"]),
+        Route("/admin/clients", admin_clients.list),
+        Route("/admin/clients", admin_clients.add, methods=["POST"]),
+        Route("/admin/clients/{client_id}", admin_clients.show),
+        Route("/admin/clients/{client_id}", admin_clients.remove, methods=["DELETE"]),
+        Route("/admin/clients/{client_id}/secret", admin_clients.rotate_secret, methods=["POST"]),
+        Route("/admin/keys", AdminKeysEndpoint(bearer, keyring, clock).list),
+        Route("/admin/audit", AdminAuditEndpoint(bearer, store.audit).list),
+        *docs.routes(),
+    ]
+    outside: list[BaseRoute] = [  # what stays where it is, whatever the path of the issuer
+        *(Route(place, document.handle) for place in well_known_paths(settings.issuer)),
+        Route("/healthz", health.alive),
+        Route("/readyz", health.Readiness(store, keyring, clock, settings.offline_signing).handle),
+        Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
+    ]
+    app: ASGIApp = Starlette(
+        routes=[*outside, *([Mount(path, routes=routes)] if path else routes)],
+        exception_handlers={
+            answers.Problem: answers.on_problem,
+            HTTPException: answers.on_http_exception,
+            DatabaseUnavailable: answers.on_database_unavailable,
+        },
+        lifespan=_lifespan(parts),
+    )
+    app = Cors(app, prefix=path, is_registered=clients.is_registered_origin)
+    app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics])
+    return _behind_proxies(app, settings.trusted_proxies)
+
+
+def _lifespan(parts: Parts) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with parts.running():
+            measuring = asyncio.create_task(_measure_for_ever(parts))
+            try:
+                yield
+            finally:
+                measuring.cancel()
+
+    return lifespan
+
+
+async def _measure_for_ever(parts: Parts) -> None:
+    """Keeps the gauges true in every worker, whichever of them is asked for the metrics."""
+    while True:
+        parts.measure()
+        await asyncio.sleep(1)
+
+
+def _behind_proxies(app: ASGIApp, proxies: tuple[str, ...]) -> ASGIApp:
+    """Believes X-Forwarded-For from the configured proxies alone (R20). The issuer never comes from a request."""
+    return ProxyHeadersMiddleware(app, list(proxies)) if proxies else app  # type: ignore[arg-type,return-value]
+
+
+def worker() -> ASGIApp:
+    """The application of one worker process of `idp serve`, configured by the environment."""
+    configured, _ = settings.from_environment(os.environ)
+    log.configure(configured.log_format, configured.log_level)
+    return build(configured, parts(configured, workers=int(os.environ.get("IDP_WORKERS", "1"))))

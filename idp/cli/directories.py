@@ -1,0 +1,38 @@
+"""What the commands change people and clients with: the same directory as the service's, on a short connection."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from idp.directory.clients import ClientDirectory
+from idp.directory.people import People
+from idp.passwords.hashing import PasswordHasher, Peppers
+from idp.passwords.pool import HashPool
+from idp.settings import Settings
+from idp.store import Store, schema
+from idp.store.database import Database, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """An open directory."""
+
+    store: Store
+    people: People
+    clients: ClientDirectory
+
+
+@contextlib.asynccontextmanager
+async def directories(settings: Settings) -> AsyncIterator[Directories]:
+    """Opens the directory while the block runs. Raises SchemaMismatch, or what the database raises."""
+    schema.check(await schema.read(settings.database_url), schema.code_revision())
+    database = Database(settings.database_url, limits=Limits(connections=2, acquire=10, connect=10, command=60))
+    await database.connect()
+    pool = HashPool(settings.hash_concurrency, max_wait=60)
+    store = Store(database)
+    hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
+    try:
+        yield Directories(store, People(store, hasher, pool, settings.password_min_length), ClientDirectory(store))
+    finally:
+        await pool.close()
+        await database.disconnect()

@@ -1,0 +1,151 @@
+"""Trying a password: the one way, whatever endpoint or page asks (SECURITY.md P5, P6).
+
+In order: find the account, ask whether a try may come now, hash (no connection is held meanwhile), then, in one
+transaction, check that nothing changed during the hashing and remember the place. Each refusal looks alike and costs
+alike whether or not there is such an account.
+"""
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from idp.passwords.hashing import PasswordHasher, StoredHashError, Verdict
+from idp.passwords.pool import HashPool, Overloaded
+from idp.protocol.audit import AuditEvent, Outcome
+from idp.protocol.authorization import Authentication
+from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
+from idp.protocol.identity import login_key
+from idp.protocol.ports import Audit, Clock, LoginAttempt
+from idp.protocol.throttle import ACCOUNT, KNOWN, SOURCE, Pace
+from idp.protocol.user import User
+from idp.store import Aggregates, Store
+from idp.store.users import UserWithPassword
+
+log = logging.getLogger(__name__)
+
+Counter = tuple[str, Pace]
+
+_NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a try is counted against: `before` it is made, or only `after` it failed."""
+
+    before: tuple[Counter, ...] = ()
+    after: tuple[Counter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Tries passwords. `lookups` bounds how many database connections a flood of logins may hold."""
+
+    store: Store
+    hasher: PasswordHasher
+    pool: HashPool
+    audit: Audit
+    clock: Clock
+    lookups: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+
+    async def __call__(self, attempt: LoginAttempt) -> Authentication | OAuth2Error:
+        key = login_key(attempt.identifier)
+        async with self.lookups:
+            found = await self.store.users.by_login_key(key)
+            counters = await self._counters(key, found, attempt.origin.source)
+            wait = await self._admit(counters)
+        if wait:
+            self._record(attempt, found, "login.throttled", "refused")
+            return TemporarilyUnavailableError(
+                "Too many failed logins; try again later.", retry_after=wait, status_code=429
+            )
+        try:
+            user = await self._proved(attempt, found, counters)
+        except Overloaded as busy:
+            await self._forgive(counters)
+            return self._shed(busy.retry_after)
+        if user is None:
+            await self._count_failure(counters)
+            self._record(attempt, found, "login.failed", "failure")
+            return InvalidGrantError("The username or password is wrong.")
+        return Authentication(user, self.clock(), ("pwd",))
+
+    async def _counters(self, key: str, found: UserWithPassword | None, source: str) -> Counters:
+        """An account counts by its id, whichever of its names was typed; an unknown name counts likewise.
+
+        A try from an unknown place is counted before it is made, so that parallel ones cannot slip through. From a
+        known place only failures count, or the owner's own parallel logins would be held up.
+        """
+        known = await self.store.login_tries.knows(found.user.id if found else _NOBODY, source)
+        if found and known:
+            return Counters(after=((f"known:{found.user.id}:{source}", KNOWN),))
+        account = found.user.id if found else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+        return Counters(before=((f"account:{account}", ACCOUNT), (f"source:{source}", SOURCE)))
+
+    async def _admit(self, counters: Counters) -> int:
+        """Counts the try. Gives 0, or the seconds to wait, when nothing was counted."""
+        tries = self.store.login_tries
+        waits = [await tries.wait(subject) for subject, _ in counters.before + counters.after]
+        if any(waits):
+            return max(1, round(max(waits)))
+        for index, (subject, pace) in enumerate(counters.before):
+            if not await tries.count(subject, pace):  # another try was faster
+                await self._forgive(Counters(before=counters.before[:index]))
+                return 1
+        return 0
+
+    async def _proved(self, attempt: LoginAttempt, found: UserWithPassword | None, counters: Counters) -> User | None:
+        verdict = await self.pool.run(self._verdict, attempt.password, found.password_hash if found else None)
+        if not verdict.ok or found is None:
+            return None
+        new_hash = await self._upgraded(attempt.password) if verdict.outdated else None
+
+        async def settle(store: Aggregates) -> User | None:
+            user = await store.users.with_password_hash(found.user.id, found.password_hash)
+            if user is None:  # disabled, or given another password while we hashed
+                return None
+            if new_hash:
+                await store.users.set_password_hash(user.id, new_hash)
+            await store.login_tries.learn(user.id, attempt.origin.source)
+            for subject, _ in counters.before:
+                await store.login_tries.forgive(subject)
+            await store.audit.add(_event(attempt, found, "login.succeeded", "success"))
+            return user
+
+        async with self.lookups:
+            return await self.store.transact(settle)
+
+    def _verdict(self, password: str, stored: str | None) -> Verdict:
+        try:
+            return self.hasher.verify(password, stored)
+        except StoredHashError as error:
+            log.error("stored password hash unusable", extra={"reason": str(error)})  # noqa: TRY400
+            return Verdict(ok=False, outdated=False)
+
+    async def _upgraded(self, password: str) -> str | None:
+        """A hash by today's settings; none while the pool is busy, then a later login makes it."""
+        try:
+            return await self.pool.run(self.hasher.hash, password)
+        except Overloaded:
+            return None
+
+    async def _count_failure(self, counters: Counters) -> None:
+        for subject, pace in counters.after:
+            await self.store.login_tries.count(subject, pace)
+
+    async def _forgive(self, counters: Counters) -> None:
+        for subject, _ in counters.before:
+            await self.store.login_tries.forgive(subject)
+
+    def _shed(self, retry_after: int) -> OAuth2Error:
+        return TemporarilyUnavailableError("Too many logins at once; try again.", retry_after=retry_after)
+
+    def _record(self, attempt: LoginAttempt, found: UserWithPassword | None, event: str, outcome: Outcome) -> None:
+        self.audit.record(_event(attempt, found, event, outcome))
+
+
+def _event(attempt: LoginAttempt, found: UserWithPassword | None, event: str, outcome: Outcome) -> AuditEvent:
+    """The typed name is not recorded when it is nobody's: it may be a password in the wrong field (L1)."""
+    user_id = str(found.user.id) if found else None
+    return AuditEvent(event, outcome, attempt.origin, actor=user_id, subject=user_id, client_id=attempt.client_id)

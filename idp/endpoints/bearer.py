@@ -1,0 +1,116 @@
+"""Who holds the access token of a request to our own resources.
+
+The token is verified as any resource service would, by `idp_verifier` over the key set that we hold in memory. What
+it says of a person was true when it was signed; whether that person may still do this is asked of the database.
+"""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from starlette.requests import Request
+
+from idp.directory import Actor
+from idp.endpoints.answers import Problem
+from idp.endpoints.envelope import origin_of
+from idp.protocol.client import ADMIN_SCOPE
+from idp.protocol.ports import Clock
+from idp.protocol.user import User
+from idp.store.users import Users
+from idp_verifier import Claims, KeySet, VerificationError, verify_token
+from keys.keyring import JwkSet, Keyring, NoSigningKeyError
+
+
+@dataclass(slots=True)
+class _ParsedKeys:
+    """The key set in the form that the verifier wants, parsed once for each JWK Set."""
+
+    source: JwkSet | None = None
+    keyset: KeySet | None = None
+
+    def of(self, jwks: JwkSet) -> KeySet:
+        if self.keyset is None or self.source is not jwks:
+            self.source, self.keyset = jwks, KeySet.parse({"keys": [dict(key) for key in jwks.keys]})
+        return self.keyset
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Authenticates requests by their access token (RFC 6750 §2.1)."""
+
+    issuer: str
+    keyring: Keyring
+    clock: Clock
+    users: Users
+    _parsed: _ParsedKeys = field(default_factory=_ParsedKeys)
+
+    def claims(self, request: Request) -> Claims:
+        """The claims of a token that is meant for us. Raises a Problem: 401 without a good token."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise unauthenticated()
+        now = self.clock()
+        try:
+            keyset = self._parsed.of(self.keyring.jwks(now))
+            return verify_token(token.strip(), keyset, issuer=self.issuer, audience=self.issuer, now=now)
+        except NoSigningKeyError:
+            raise Problem(503, "No key is available to verify the token.", headers={"Retry-After": "1"}) from None
+        except VerificationError as error:
+            raise unauthenticated(str(error)) from None
+
+    async def user(self, request: Request) -> User:
+        """The person who holds the token, as the database knows them now. Raises a Problem: 401 or 403."""
+        claims = self.claims(request)
+        user_id = _user_id(claims)
+        if user_id is None:
+            raise Problem(403, "This token is a client's own; only a person's will do here.")
+        user = await self.users.by_id(user_id)
+        if user is None or not user.is_active:
+            raise unauthenticated("the user is disabled or gone")
+        return user
+
+    async def administrator(self, request: Request) -> Actor:
+        """Whoever may use the admin API: a client or an administrator, by a token for nothing but this.
+
+        Raises a Problem: 401, or 403 when the token, or the person now, is not allowed.
+        """
+        claims = self.claims(request)
+        if claims["aud"] not in (self.issuer, [self.issuer]):
+            raise _insufficient(f"The admin API needs a token whose only audience is {self.issuer}.")
+        if ADMIN_SCOPE not in claims.scopes:
+            raise _insufficient(f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
+        await self._check_still_administrator(claims)
+        return Actor(claims.sub, origin_of(request.scope))
+
+    async def _check_still_administrator(self, claims: Claims) -> None:
+        user_id = _user_id(claims)
+        if user_id is None:
+            return
+        user = await self.users.by_id(user_id)
+        if user is None or not user.is_active:
+            raise unauthenticated("the user is disabled or gone")
+        if not user.is_administrator:
+            raise Problem(403, "Admin access required")
+
+
+def _user_id(claims: Claims) -> UUID | None:
+    """A person's `sub` is a UUID and differs from the client_id; no client_id looks like one (R21)."""
+    if claims.sub == claims.client_id:
+        return None
+    try:
+        return UUID(claims.sub)
+    except ValueError:
+        return None
+
+
+def unauthenticated(reason: str | None = None) -> Problem:
+    """401 with the challenge of RFC 6750 §3; without a reason when no token came at all (§3.1)."""
+    if reason is None:
+        return Problem(401, "This needs an access token.", headers={"WWW-Authenticate": "Bearer"})
+    quoted = reason.replace("\\", "").replace('"', "'").encode("ascii", "replace").decode()
+    challenge = f'Bearer error="invalid_token", error_description="{quoted}"'
+    return Problem(401, f"The access token is not accepted: {reason}.", headers={"WWW-Authenticate": challenge})
+
+
+def _insufficient(detail: str) -> Problem:
+    challenge = f'Bearer error="insufficient_scope", scope="{ADMIN_SCOPE}"'
+    return Problem(403, detail, headers={"WWW-Authenticate": challenge})

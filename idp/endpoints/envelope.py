@@ -1,0 +1,136 @@
+"""What every request and every answer carries: a request id, safe headers, a log line, a measurement."""
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from idp.protocol.authorization import Origin
+
+log = logging.getLogger("idp.access")
+
+HeaderList = list[tuple[bytes, bytes]]
+
+_SAFE: HeaderList = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Observer(Protocol):
+    """Is told about every answer."""
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None: ...
+
+
+def origin_of(scope: Scope) -> Origin:
+    """Where the request of this scope comes from."""
+    origin: Origin = scope["idp.origin"]
+    return origin
+
+
+class Envelope:
+    """The outermost application. `observers` hear of each answer when it is complete."""
+
+    def __init__(self, app: ASGIApp, *, https: bool, observers: Sequence[Observer] = ()) -> None:
+        self._app = app
+        self._headers = [*_SAFE, *([_HSTS] if https else [])]
+        self._observers = observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        origin = scope["idp.origin"] = Origin(client[0] if client else "local", secrets.token_hex(8))
+        await _Exchange(self, scope, send, origin).run(self._app, receive)
+
+    def headers(self, given: HeaderList, request_id: str) -> HeaderList:
+        """The answer's headers: its own, and those that it leaves to us."""
+        own_policy = any(name == b"content-security-policy" for name, _ in given)
+        return [
+            *given,
+            *self._headers,
+            *([] if own_policy else [_CSP]),
+            (b"x-request-id", request_id.encode()),
+        ]
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        for observer in self._observers:
+            observer.observe(route, method, status, seconds)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, envelope: Envelope, scope: Scope, send: Send, origin: Origin) -> None:
+        self._envelope = envelope
+        self._scope = scope
+        self._send = send
+        self._origin = origin
+        self._status = 0
+        self._started = time.perf_counter()
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        try:
+            await app(self._scope, receive, self.send)
+        except Exception:
+            log.exception("unhandled error", extra={"request_id": self._origin.request_id, **self._names()})
+            if self._status == 0:
+                await self._answer_500()
+        finally:
+            self._conclude()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message["headers"] = self._envelope.headers(message["headers"], self._origin.request_id)
+        await self._send(message)
+
+    async def _answer_500(self) -> None:
+        """The unknown is never shown: only the id under which the log has it."""
+        body = orjson.dumps(
+            {
+                "type": "about:blank",
+                "title": "Internal Server Error",
+                "status": 500,
+                "detail": "The service failed; its operator finds the cause in the log under this request id.",
+                "request_id": self._origin.request_id,
+            }
+        )
+        headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def _conclude(self) -> None:
+        seconds = time.perf_counter() - self._started
+        names = self._names()
+        self._envelope.observe(names["route"], names["method"], self._status, seconds)
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "request",
+                extra={
+                    **names,
+                    "status": self._status,
+                    "ms": round(seconds * 1000, 2),
+                    "source": self._origin.source,
+                    "request_id": self._origin.request_id,
+                },
+            )
+
+    def _names(self) -> dict[str, str]:
+        """The route's pattern instead of the path, which is the requester's to choose: it may hold a secret (L1)."""
+        route = getattr(self._scope.get("route"), "path", "other")
+        method = self._scope["method"]
+        return {"route": route, "method": method if method in _METHODS else "other"}
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,74 @@
+"""A form read once, strictly and bounded (RFC 6749 §3.2, Appendix B)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+
+from idp.protocol.errors import InvalidRequestError
+
+MAX_BODY = 64 * 1024
+MAX_FIELDS = 64
+REPEATABLE = frozenset({"resource", "audience"})
+"""The parameters that may come more than once (RFC 8707 §2, RFC 8693 §2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The parameters of a request. Empty ones count as absent (RFC 6749 §3.2)."""
+
+    values: Mapping[str, str]
+    repeated: Mapping[str, tuple[str, ...]]
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        return self.repeated.get("resource", ())
+
+
+async def parse_form(request: Request) -> Form:
+    """Reads the body. Raises InvalidRequestError for anything but a well-formed form, 413 in status for a huge one."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise InvalidRequestError("The body must be application/x-www-form-urlencoded.")
+    return _form(await read_body(request, MAX_BODY))
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of at most `limit` bytes. Raises InvalidRequestError with status 413 as soon as it is longer."""
+    too_large = InvalidRequestError(f"The body must not be larger than {limit} bytes.", status_code=413)
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise too_large
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise InvalidRequestError("The request ended before its body was complete.") from None
+    return b"".join(chunks)
+
+
+def _form(body: bytes) -> Form:
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:  # UnicodeDecodeError is one too
+        raise InvalidRequestError("The body is not a well-formed form in UTF-8.") from None
+    values: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise InvalidRequestError("A parameter contains a NUL character.")
+        if name in REPEATABLE:
+            if value:
+                repeated.setdefault(name, []).append(value)
+        elif name in values:
+            raise InvalidRequestError("A parameter is repeated.")
+        else:
+            values[name] = value
+    return Form(
+        {name: value for name, value in values.items() if value},
+        {name: tuple(found) for name, found in repeated.items()},
+    )

@@ -1,0 +1,37 @@
+"""`GET /.well-known/jwks.json`: the public keys, from memory (RFC 7517 §5)."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from idp.endpoints.answers import unavailable
+from idp.protocol.ports import Clock
+from keys.keyring import Keyring, NoSigningKeyError
+
+
+@dataclass(frozen=True, slots=True)
+class JwksEndpoint:
+    """Serves the JWK Set. `max_age` (seconds) is constant, so that caches of many verifiers do not end together."""
+
+    keyring: Keyring
+    clock: Clock
+    max_age: int
+
+    async def handle(self, request: Request) -> Response:
+        try:
+            jwks = self.keyring.jwks(self.clock())
+        except NoSigningKeyError:
+            raise unavailable("No key is available.") from None
+        headers = {"Cache-Control": f"public, max-age={self.max_age}, must-revalidate", "ETag": jwks.etag}
+        if is_current(request.headers.get("if-none-match"), jwks.etag):
+            return Response(status_code=304, headers=headers)
+        return Response(jwks.body, headers=headers, media_type="application/json")
+
+
+def is_current(if_none_match: str | None, etag: str) -> bool:
+    """Whether the condition names this ETag; the comparison is the weak one (RFC 9110 §13.1.2)."""
+    if if_none_match is None:
+        return False
+    named = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in named or "*" in named

@@ -1,0 +1,38 @@
+"""From what was granted to the signed answer (RFC 9068, RFC 6749 §5.1)."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from idp.protocol.authorization import Authorization
+from idp.protocol.ports import Clock, Signer
+from idp.protocol.tokens import ACCESS_TOKEN_TYPE, TokenResponse, access_token_claims
+
+
+def random_jti() -> str:
+    """A fresh token id of 128 random bits (RFC 7519 §4.1.7)."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Issues tokens under one name. `access_token_ttl` is in seconds."""
+
+    name: str
+    access_token_ttl: int
+    clock: Clock
+    signer: Signer
+    new_jti: Callable[[], str] = random_jti
+
+    async def issue(self, authorization: Authorization) -> TokenResponse:
+        """Signs an access token. One reading of the clock picks the key, `iat` and `exp`.
+
+        Raises NoSigningKeyError when no key may sign now.
+        """
+        now = self.clock()
+        jti = self.new_jti()
+        claims = access_token_claims(
+            authorization, issuer=self.name, now=int(now), lifetime=self.access_token_ttl, jti=jti
+        )
+        token = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
+        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti)

@@ -1,0 +1,69 @@
+"""What is measured, as Prometheus counts it. With several workers the sums are over all of them.
+
+`prometheus_client` decides when it is imported whether it counts in memory or in files that the workers share, by
+`PROMETHEUS_MULTIPROC_DIR`; `idp serve` sets that before it starts more than one.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """The counters of this process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._requests = Counter(
+            "idp_http_requests", "Answers given.", ["route", "method", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "idp_http_request_seconds",
+            "Seconds to the end of the answer.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._issued = Counter("idp_tokens_issued", "Access tokens issued.", ["grant_type"], registry=registry)
+        self._refused = Counter("idp_tokens_refused", "Token requests refused.", ["error"], registry=registry)
+        self._hashes = Gauge(
+            "idp_password_hashes",
+            "Password hashes in work and waiting.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._audit = Gauge(
+            "idp_audit_events_waiting",
+            "Audit events not yet written.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts an answer."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def token_issued(self, grant_type: str) -> None:
+        self._issued.labels(grant_type).inc()
+
+    def token_refused(self, error: str) -> None:
+        self._refused.labels(error).inc()
+
+    def depths(self, *, hashes: int, audit: int) -> None:
+        """Takes over how full the queues are."""
+        self._hashes.set(hashes)
+        self._audit.set(audit)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

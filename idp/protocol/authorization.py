@@ -1,0 +1,60 @@
+"""What passes between the token endpoint, a grant and the issuer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from idp.protocol.client import Client
+from idp.protocol.errors import InvalidRequestError
+from idp.protocol.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from: the peer's address (behind trusted proxies, the one they report) and its id."""
+
+    source: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent."""
+
+    client: Client
+    form: Mapping[str, str]
+    resources: tuple[str, ...]
+    origin: Origin
+
+    def required(self, name: str) -> str:
+        """The parameter's value; raises InvalidRequestError when it is missing."""
+        try:
+            return self.form[name]
+        except KeyError:
+            raise InvalidRequestError(f"The parameter {name} is missing.") from None
+
+    @property
+    def scope(self) -> str | None:
+        return self.form.get("scope")
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How and when a person proved who they are: `methods` are values of RFC 8176."""
+
+    user: User
+    time: float
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself."""
+
+    client: Client
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    authentication: Authentication | None = None
+
+    @property
+    def subject(self) -> str:
+        return str(self.authentication.user.id) if self.authentication else self.client.client_id

@@ -1,0 +1,52 @@
+"""A client (RFC 6749 §2) and what it may do; the names of its fields are those of RFC 7591 §2."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+ADMIN_SCOPE = "idp:admin"
+"""The scope of the admin API. It is never granted by default: a client asks for it by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One of the live secrets of a client. Random secrets of 256 bits need no slow hash: SHA-256 keeps them."""
+
+    digest: bytes
+    expires_at: float | None = None
+
+    def matches(self, digest: bytes, now: float) -> bool:
+        live = self.expires_at is None or now < self.expires_at
+        return hmac.compare_digest(self.digest, digest) and live
+
+
+def secret_digest(secret: str) -> bytes:
+    """What is stored of a client secret."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client. `audiences` are the resource servers that its tokens may be for."""
+
+    client_id: str
+    name: str
+    token_endpoint_auth_method: str
+    grant_types: frozenset[str]
+    scopes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    secrets: tuple[ClientSecret, ...] = ()
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    may_introspect: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """A public client has no secret to keep (RFC 6749 §2.1)."""
+        return self.token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
+
+    def has_secret(self, secret: str, now: float) -> bool:
+        """Whether `secret` is one of the live ones; every one of them is compared, so that time tells nothing."""
+        digest = secret_digest(secret)
+        return any([candidate.matches(digest, now) for candidate in self.secrets])  # noqa: C419

@@ -1,0 +1,52 @@
+"""What grants and the issuer need of the world, as they would put it; `app.py` says who provides it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from idp.protocol.audit import AuditEvent
+from idp.protocol.authorization import Authentication, Origin
+from idp.protocol.errors import OAuth2Error
+
+Clock = Callable[[], float]
+"""Reads the time: POSIX seconds of the database, the same for every instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAttempt:
+    """An e-mail address or username as it was typed, and the password typed with it."""
+
+    identifier: str
+    password: str
+    origin: Origin
+    client_id: str
+
+
+class PasswordLogin(Protocol):
+    """The one way in which a password is ever tried, so that one counter sees every try (P5)."""
+
+    async def __call__(self, attempt: LoginAttempt) -> Authentication | OAuth2Error:
+        """Who it is, or the refusal: throttled (429), overloaded (503) or plainly wrong (invalid_grant)."""
+
+
+class Audit(Protocol):
+    """Where security events go when they are not part of a transaction."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Queues the event. Raises TemporarilyUnavailableError when so many wait that one could be lost."""
+
+
+class Signer(Protocol):
+    """Signs with the key that the time asks for."""
+
+    async def sign(self, claims: dict[str, object], *, typ: str, now: float) -> str:
+        """The compact JWS. Raises NoSigningKeyError when no key may sign at `now`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that a grant may reach."""
+
+    issuer: str
+    clock: Clock
+    login: PasswordLogin

@@ -1,0 +1,57 @@
+"""The claims of an access token (RFC 9068 §2.2) and the answer that carries it (RFC 6749 §5.1)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from idp.protocol.authorization import Authorization
+
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
+
+
+def access_token_claims(
+    authorization: Authorization, *, issuer: str, now: int, lifetime: int, jti: str
+) -> dict[str, Any]:
+    """The claims, from one reading of the clock. A single audience is a string, as most verifiers expect."""
+    audience = authorization.audience
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": authorization.subject,
+        "aud": audience[0] if len(audience) == 1 else list(audience),
+        "exp": now + lifetime,
+        "iat": now,
+        "jti": jti,
+        "client_id": authorization.client.client_id,
+    }
+    if authorization.scope:
+        claims["scope"] = " ".join(authorization.scope)
+    if authorization.authentication:
+        claims |= _claims_of_person(authorization)
+    return claims
+
+
+def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
+    authentication = authorization.authentication
+    assert authentication is not None
+    user = authentication.user
+    claims: dict[str, Any] = {
+        "auth_time": int(authentication.time),
+        "amr": list(authentication.methods),
+        "roles": list(user.roles),
+    }
+    if user.username:
+        claims["username"] = user.username
+    return claims
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """A successful answer (RFC 6749 §5.1). `jti` is for the audit log, not for the client."""
+
+    access_token: str
+    expires_in: int
+    scope: tuple[str, ...]
+    jti: str
+
+    def body(self) -> dict[str, Any]:
+        body = {"access_token": self.access_token, "token_type": "Bearer", "expires_in": self.expires_in}
+        return body | ({"scope": " ".join(self.scope)} if self.scope else {})

@@ -1,0 +1,23 @@
+"""A person, as the rest of the service sees one."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+ADMIN_ROLE = "admin"
+"""The role of an administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A registered person. `email` and `username` are as they were typed; their normal forms are the store's keys."""
+
+    id: UUID
+    email: str
+    username: str | None
+    roles: tuple[str, ...] = ()
+    is_active: bool = True
+    created_at: float = 0.0
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.is_active and ADMIN_ROLE in self.roles

@@ -1,0 +1,50 @@
+"""All SQL, and nothing but SQL: one file for each aggregate, columns always by name.
+
+`Store` is the face of it: its parts run each statement on its own, and inside `transact` all in one transaction.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from idp.store.audit import AuditLog
+from idp.store.clients import Clients
+from idp.store.database import Connection, Database, Executor
+from idp.store.login_tries import LoginTries
+from idp.store.signing_keys import SigningKeys
+from idp.store.users import Users
+
+T = TypeVar("T")
+
+
+class Aggregates:
+    """The aggregates over one executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.audit = AuditLog(executor)
+        self.clients = Clients(executor)
+        self.login_tries = LoginTries(executor)
+        self.signing_keys = SigningKeys(executor)
+        self.users = Users(executor)
+
+    async def now(self) -> float:
+        """The database's time, in POSIX seconds: the one clock that all instances share."""
+        row = await self.executor.fetch_one("select extract(epoch from clock_timestamp())::float8 as now")
+        assert row is not None
+        return float(row["now"])
+
+
+class Store(Aggregates):
+    """The aggregates, and transactions over them."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._database = database
+
+    async def transact(self, work: Callable[[Aggregates], Awaitable[T]]) -> T:
+        """Runs `work` in one transaction, again from its start when it lost against another (see `Database`)."""
+
+        async def bound(connection: Connection) -> T:
+            return await work(Aggregates(connection))
+
+        return await self._database.transact(bound)

@@ -1,0 +1,82 @@
+"""The audit log: rows are added, never changed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from idp.protocol.audit import AuditEvent
+from idp.store.database import Executor, Row
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """A stored event. `at` is the database's time, in POSIX seconds."""
+
+    id: int
+    at: float
+    event: str
+    outcome: str
+    actor: str | None
+    subject: str | None
+    client_id: str | None
+    source: str
+    request_id: str
+    detail: Mapping[str, str]
+
+
+class AuditLog:
+    """The table `audit_log`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def add(self, *events: AuditEvent) -> None:
+        """Stores the events with one statement."""
+        await self._executor.execute(
+            """insert into audit_log (event, outcome, actor, subject, client_id, source, request_id, detail)
+               select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                    $7::text[], $8::jsonb[])""",
+            *zip(*map(_values, events), strict=True),
+        )
+
+    async def page(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        event: str | None = None,
+        subject: str | None = None,
+    ) -> Sequence[AuditRecord]:
+        """The newest events first, those older than the record `before`."""
+        rows = await self._executor.fetch_all(
+            """select id, extract(epoch from at)::float8 as at, event, outcome, actor, subject, client_id, source,
+                   request_id, detail
+               from audit_log
+               where ($1::bigint is null or id < $1) and ($2::text is null or event = $2)
+                   and ($3::text is null or subject = $3 or actor = $3)
+               order by id desc limit $4""",
+            before,
+            event,
+            subject,
+            limit,
+        )
+        return [_record(row) for row in rows]
+
+
+def _values(event: AuditEvent) -> Iterable[str | None]:
+    return (
+        event.event,
+        event.outcome,
+        event.actor,
+        event.subject,
+        event.client_id,
+        event.origin.source,
+        event.origin.request_id,
+        orjson.dumps(dict(event.detail)).decode(),
+    )
+
+
+def _record(row: Row) -> AuditRecord:
+    values = dict(row)
+    return AuditRecord(**values | {"detail": orjson.loads(values["detail"])})

@@ -1,0 +1,124 @@
+"""Clients and their secrets."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from idp.protocol.client import Client, ClientSecret
+from idp.store.database import Executor, Row
+
+_COLUMNS = """client_id, name, token_endpoint_auth_method, grant_types, scopes, audiences, redirect_uris,
+    post_logout_redirect_uris, origins, may_introspect"""
+
+_SELECT = f"""select {_COLUMNS},
+    array(select digest from client_secrets s where s.client_id = c.client_id order by created_at) as digests,
+    array(select extract(epoch from expires_at)::float8 from client_secrets s
+          where s.client_id = c.client_id order by created_at) as expiries
+    from clients c"""
+
+
+class ClientIdTaken(Exception):  # noqa: N818 - an answer rather than an error
+    """There is a client with this client_id already."""
+
+
+class Clients:
+    """The tables `clients` and `client_secrets`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def find(self, client_id: str) -> Client | None:
+        row = await self._executor.fetch_one(f"{_SELECT} where c.client_id = $1", client_id)
+        return _client(row) if row else None
+
+    async def page(self, *, after: str | None, limit: int) -> Sequence[Client]:
+        """Clients in the order of their ids, those after `after`."""
+        rows = await self._executor.fetch_all(
+            f"{_SELECT} where $1::text is null or c.client_id > $1 order by c.client_id limit $2",
+            after,
+            limit,
+        )
+        return [_client(row) for row in rows]
+
+    async def add(self, client: Client) -> None:
+        """Stores a client with its secrets. Raises ClientIdTaken. For a transaction."""
+        try:
+            await self._executor.execute(
+                f"insert into clients ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                *_values(client),
+            )
+        except asyncpg.UniqueViolationError:
+            raise ClientIdTaken(f"There is a client {client.client_id} already.") from None
+        for secret in client.secrets:
+            await self.add_secret(client.client_id, secret)
+
+    async def update(self, client: Client) -> bool:
+        """Replaces all but the secrets; False when there is no such client."""
+        return await self._executor.execute(
+            """update clients set name = $2, token_endpoint_auth_method = $3, grant_types = $4, scopes = $5,
+                   audiences = $6, redirect_uris = $7, post_logout_redirect_uris = $8, origins = $9,
+                   may_introspect = $10, updated_at = now()
+               where client_id = $1""",
+            *_values(client),
+        ) == 1
+
+    async def remove(self, client_id: str) -> bool:
+        return await self._executor.execute("delete from clients where client_id = $1", client_id) == 1
+
+    async def add_secret(self, client_id: str, secret: ClientSecret) -> None:
+        await self._executor.execute(
+            "insert into client_secrets (client_id, digest, expires_at) values ($1, $2, to_timestamp($3::float8))",
+            client_id,
+            secret.digest,
+            secret.expires_at,
+        )
+
+    async def expire_secrets(self, client_id: str, at: float) -> None:
+        """Lets the secrets end at `at`, and forgets those that have ended already and all but the newest."""
+        await self._executor.execute(
+            """delete from client_secrets where client_id = $1 and (expires_at <= now() or created_at <
+                   (select max(created_at) from client_secrets where client_id = $1))""",
+            client_id,
+        )
+        await self._executor.execute(
+            """update client_secrets set expires_at = least(expires_at, to_timestamp($2::float8))
+               where client_id = $1""",
+            client_id,
+            at,
+        )
+
+    async def origins(self) -> frozenset[str]:
+        """All web origins that clients registered."""
+        rows = await self._executor.fetch_all("select distinct unnest(origins) as origin from clients")
+        return frozenset(row["origin"] for row in rows)
+
+
+def _values(client: Client) -> tuple[object, ...]:
+    return (
+        client.client_id,
+        client.name,
+        client.token_endpoint_auth_method,
+        sorted(client.grant_types),
+        list(client.scopes),
+        list(client.audiences),
+        list(client.redirect_uris),
+        list(client.post_logout_redirect_uris),
+        list(client.origins),
+        client.may_introspect,
+    )
+
+
+def _client(row: Row) -> Client:
+    return Client(
+        client_id=row["client_id"],
+        name=row["name"],
+        token_endpoint_auth_method=row["token_endpoint_auth_method"],
+        grant_types=frozenset(row["grant_types"]),
+        scopes=tuple(row["scopes"]),
+        audiences=tuple(row["audiences"]),
+        secrets=tuple(map(ClientSecret, row["digests"], row["expiries"])),
+        redirect_uris=tuple(row["redirect_uris"]),
+        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
+        origins=tuple(row["origins"]),
+        may_introspect=row["may_introspect"],
+    )

@@ -1,0 +1,66 @@
+"""Tries at passwords, counted where all instances see them, and the places from which people logged in."""
+
+from uuid import UUID
+
+from idp.protocol.throttle import DAY, KNOWN_FOR, Pace
+from idp.store.database import Executor
+
+
+class LoginTries:
+    """The tables `login_tries` and `known_sources`. A `subject` is whatever is counted: an account, a source."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def knows(self, user_id: UUID, source: str) -> bool:
+        """Whether the account was logged into from this source of late."""
+        row = await self._executor.fetch_one(
+            """select from known_sources
+               where user_id = $1 and source = $2 and seen_at > now() - make_interval(secs => $3)""",
+            user_id,
+            source,
+            KNOWN_FOR,
+        )
+        return row is not None
+
+    async def learn(self, user_id: UUID, source: str) -> None:
+        """Remembers that the account was logged into from this source."""
+        await self._executor.execute(
+            """insert into known_sources (user_id, source) values ($1, $2)
+               on conflict (user_id, source) do update set seen_at = now()""",
+            user_id,
+            source,
+        )
+
+    async def wait(self, subject: str) -> float:
+        """Seconds until the next try, 0 when it may come now."""
+        row = await self._executor.fetch_one(
+            "select extract(epoch from next_at - now())::float8 as wait from login_tries where subject = $1",
+            subject,
+        )
+        return max(0.0, row["wait"]) if row else 0.0
+
+    async def count(self, subject: str, pace: Pace) -> bool:
+        """Counts a try, in one statement so that no two instances count the same one; False when it is too early."""
+        row = await self._executor.fetch_one(
+            """insert into login_tries as t (subject, tries, next_at, last_at) values ($1, 1, now(), now())
+               on conflict (subject) do update set
+                   tries = case when t.last_at < now() - make_interval(secs => $4) then 1 else t.tries + 1 end,
+                   next_at = case
+                       when t.last_at < now() - make_interval(secs => $4) or t.tries + 1 < $2 then now()
+                       else now() + make_interval(secs => least(power(2, least(t.tries + 1 - $2, 30)), $3)) end,
+                   last_at = now()
+               where t.next_at <= now()
+               returning tries""",
+            subject,
+            pace.free,
+            pace.longest,
+            DAY,
+        )
+        return row is not None
+
+    async def forgive(self, subject: str) -> None:
+        """Takes a try back: the password was right, or was not tried after all."""
+        await self._executor.execute(
+            "update login_tries set tries = greatest(tries - 1, 0) where subject = $1", subject
+        )

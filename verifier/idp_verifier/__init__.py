@@ -1,0 +1,48 @@
+"""Verifies JWT access tokens (RFC 9068) offline, from an issuer's JWK Set.
+
+`Verifier` is for resource services: it finds the issuer's keys, keeps them current and checks tokens.
+`verify_token` is the pure core under it, for whoever already holds the keys, as the issuer itself does.
+"""
+
+from idp_verifier.claims import Claims
+from idp_verifier.errors import (
+    ExpiredToken,
+    InvalidClaims,
+    InvalidHeader,
+    InvalidKeySet,
+    InvalidSignature,
+    KeysUnavailable,
+    MalformedToken,
+    NotYetValid,
+    UnknownKey,
+    VerificationError,
+    WrongAudience,
+    WrongIssuer,
+    WrongType,
+)
+from idp_verifier.jwk import VerificationKey, parse_key, prepare_key
+from idp_verifier.keyset import KeySet, verify_token
+from idp_verifier.verifier import Verifier
+
+__all__ = [
+    "Claims",
+    "ExpiredToken",
+    "InvalidClaims",
+    "InvalidHeader",
+    "InvalidKeySet",
+    "InvalidSignature",
+    "KeySet",
+    "KeysUnavailable",
+    "MalformedToken",
+    "NotYetValid",
+    "UnknownKey",
+    "VerificationError",
+    "VerificationKey",
+    "Verifier",
+    "WrongAudience",
+    "WrongIssuer",
+    "WrongType",
+    "parse_key",
+    "prepare_key",
+    "verify_token",
+]

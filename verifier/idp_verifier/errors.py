@@ -1,0 +1,108 @@
+# ruff: noqa: N818 - the names say what was wrong with the token; the root says that it is an error
+"""What `verify` raises.
+
+    VerificationError
+    ├── MalformedToken      not a compact JWS of a JSON object
+    ├── InvalidHeader       alg, kid or crit is not acceptable
+    │   └── WrongType       another kind of token, an id token for instance
+    ├── UnknownKey          the issuer publishes no key of this kid
+    ├── InvalidSignature
+    ├── InvalidClaims       a claim is missing, or has the wrong JSON type
+    │   ├── ExpiredToken
+    │   ├── NotYetValid
+    │   ├── WrongIssuer
+    │   └── WrongAudience
+    └── KeysUnavailable     no fault of the token: the issuer's keys could not be had
+        └── InvalidKeySet   what was published as keys cannot be used
+
+Every error is a code and a sentence. The sentence never quotes the token: it may be logged, and sent to the
+client in a `WWW-Authenticate` header, without escaping.
+"""
+
+from typing import ClassVar
+
+
+class VerificationError(Exception):
+    """The token was not accepted. `code` is stable, `str(error)` is a sentence for people."""
+
+    code: ClassVar[str] = "invalid_token"
+
+
+class MalformedToken(VerificationError):
+    """Not a compact JWS (RFC 7515 §7.1) of a JSON object, or larger than allowed."""
+
+    code = "malformed_token"
+
+
+class InvalidHeader(VerificationError):
+    """The JOSE header asks for something that is not done here."""
+
+    code = "invalid_header"
+
+
+class WrongType(InvalidHeader):
+    """The header's `typ` names another kind of token (RFC 8725 §3.11)."""
+
+    code = "wrong_type"
+
+
+class UnknownKey(VerificationError):
+    """The header's `kid` names no key of the issuer."""
+
+    code = "unknown_key"
+
+
+class InvalidSignature(VerificationError):
+    """The signature was not made by the key, over these bytes, with the key's algorithm."""
+
+    code = "invalid_signature"
+
+
+class InvalidClaims(VerificationError):
+    """A required claim is missing, or a claim has the wrong JSON type or an absurd value."""
+
+    code = "invalid_claims"
+
+
+class ExpiredToken(InvalidClaims):
+    """`exp` has passed."""
+
+    code = "expired_token"
+
+
+class NotYetValid(InvalidClaims):
+    """`nbf` or `iat` lies in the future."""
+
+    code = "not_yet_valid"
+
+
+class WrongIssuer(InvalidClaims):
+    """`iss` is not the issuer that is trusted here."""
+
+    code = "wrong_issuer"
+
+
+class WrongAudience(InvalidClaims):
+    """`aud` does not name this resource."""
+
+    code = "wrong_audience"
+
+
+class KeysUnavailable(VerificationError):
+    """There are no keys to verify with: the issuer could not be reached. Says nothing about the token."""
+
+    code = "keys_unavailable"
+
+
+class InvalidKeySet(KeysUnavailable):
+    """A JWK Set that must not be used: ambiguous, leaking private members, or without a usable key."""
+
+    code = "invalid_key_set"
+
+
+class InvalidKey(ValueError):
+    """One JWK that is not to verify with. About keys, not tokens: `verify` never raises it."""
+
+
+class PrivateKeyPublished(InvalidKey):
+    """A JWK holds private or symmetric members: whoever can read it could sign with it."""

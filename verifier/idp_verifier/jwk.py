@@ -1,0 +1,170 @@
+"""JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037), prepared once for many verifications.
+
+A key is bound to one algorithm (RFC 8725 §3.1) when it is read. A token's header can agree with it or be
+refused; it never chooses.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from idp_verifier.encoding import decode_base64url
+from idp_verifier.errors import InvalidKey, PrivateKeyPublished
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+Check = Callable[[bytes, bytes], None]
+
+# RFC 7518 §3.3 demands 2048. The ceiling keeps one verification cheap whatever is published.
+_RSA_BITS = range(2048, 8192 + 1)
+# FIPS 186-5 §5.1 bounds e from below; OpenSSL refuses e above 64 bits for moduli of more than 3072 bits.
+_RSA_EXPONENTS = range(65537, 2**64, 2)
+
+_P256_OCTETS = 32
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key with its one algorithm.
+
+    `check(signature, signing_input)` raises cryptography's InvalidSignature, or ValueError.
+    """
+
+    kid: str
+    alg: str
+    check: Check
+
+
+def parse_key(jwk: Mapping[str, Any]) -> VerificationKey:
+    """Reads one JWK. Raises InvalidKey; PrivateKeyPublished if it holds more than a public key."""
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise PrivateKeyPublished("the key holds private members")
+    _demand_purpose(jwk)
+    reader = _READERS.get(_text(jwk, "kty"))
+    if reader is None:
+        raise InvalidKey("the kty is not supported")
+    try:
+        public_key = reader(jwk)
+    except InvalidKey:
+        raise
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidKey("the members are not those of a public key") from None
+    return prepare_key(_text(jwk, "kid"), _text(jwk, "alg"), public_key)
+
+
+def prepare_key(kid: str, alg: str, public_key: PublicKey) -> VerificationKey:
+    """Binds a public key to its algorithm. Raises InvalidKey if they do not fit, or the key is weak."""
+    prepare = _ALGORITHMS.get(alg)
+    if prepare is None:
+        raise InvalidKey("the alg is not supported")
+    return VerificationKey(kid, alg, prepare(public_key))
+
+
+def _demand_purpose(jwk: Mapping[str, Any]) -> None:
+    if jwk.get("use", "sig") != "sig":
+        raise InvalidKey("the use is not sig")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise InvalidKey("the key_ops do not include verify")
+
+
+def _text(jwk: Mapping[str, Any], name: str) -> str:
+    value = jwk.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidKey(f"{name} is missing")
+    return value
+
+
+def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
+    return decode_base64url(_text(jwk, name).encode("ascii"))
+
+
+# kty and crv: from members to a public key
+
+
+def _read_rsa(jwk: Mapping[str, Any]) -> rsa.RSAPublicKey:
+    n, e = (int.from_bytes(_octets(jwk, name)) for name in ("n", "e"))
+    _demand_strong_rsa(n.bit_length(), e)
+    return rsa.RSAPublicNumbers(e, n).public_key()
+
+
+def _read_ec(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
+    if jwk.get("crv") != "P-256":
+        raise InvalidKey("the crv is not supported")
+    x, y = _octets(jwk, "x"), _octets(jwk, "y")
+    if not len(x) == len(y) == _P256_OCTETS:  # RFC 7518 §6.2.1.2: the full size, leading zeros included
+        raise InvalidKey("the coordinates do not have the size of the curve")
+    return ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), ec.SECP256R1()).public_key()
+
+
+def _read_okp(jwk: Mapping[str, Any]) -> ed25519.Ed25519PublicKey:
+    if jwk.get("crv") != "Ed25519":
+        raise InvalidKey("the crv is not supported")
+    return ed25519.Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], PublicKey]] = {
+    "RSA": _read_rsa,
+    "EC": _read_ec,
+    "OKP": _read_okp,
+}
+
+
+# alg: from a public key to the check of a signature
+
+
+def _demand_strong_rsa(bits: int, exponent: int) -> None:
+    if bits not in _RSA_BITS:
+        raise InvalidKey("the RSA modulus has fewer than 2048 or more than 8192 bits")
+    if exponent not in _RSA_EXPONENTS:
+        raise InvalidKey("the RSA exponent is even, or out of range")
+
+
+def _rsa_check(key: PublicKey, scheme: padding.AsymmetricPadding) -> Check:
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise InvalidKey("the alg does not fit the key")
+    _demand_strong_rsa(key.key_size, key.public_numbers().e)
+    verify, digest = key.verify, SHA256()
+    return lambda signature, signing_input: verify(signature, signing_input, scheme, digest)
+
+
+def _rs256(key: PublicKey) -> Check:
+    return _rsa_check(key, padding.PKCS1v15())
+
+
+def _ps256(key: PublicKey) -> Check:
+    # RFC 7518 §3.5: MGF1 with the same hash, and a salt of the hash's size
+    return _rsa_check(key, padding.PSS(padding.MGF1(SHA256()), SHA256().digest_size))
+
+
+def _es256(key: PublicKey) -> Check:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidKey("the alg does not fit the key")
+    verify, scheme = key.verify, ec.ECDSA(SHA256())
+
+    def check(signature: bytes, signing_input: bytes) -> None:
+        if len(signature) != 2 * _P256_OCTETS:  # RFC 7518 §3.4: R and S, each at full size
+            raise ValueError("the signature is not R and S")
+        r, s = int.from_bytes(signature[:_P256_OCTETS]), int.from_bytes(signature[_P256_OCTETS:])
+        verify(encode_dss_signature(r, s), signing_input, scheme)
+
+    return check
+
+
+def _eddsa(key: PublicKey) -> Check:
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise InvalidKey("the alg does not fit the key")
+    return key.verify
+
+
+_ALGORITHMS: dict[str, Callable[[PublicKey], Check]] = {
+    "RS256": _rs256,
+    "PS256": _ps256,
+    "ES256": _es256,
+    "EdDSA": _eddsa,
+}

@@ -1,0 +1,124 @@
+"""A set of keys, and the verification of a token with it: pure, from bytes and an instant to claims."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature as BadSignature
+
+from idp_verifier.claims import Claims, check
+from idp_verifier.encoding import parse_object
+from idp_verifier.errors import (
+    InvalidHeader,
+    InvalidKey,
+    InvalidKeySet,
+    InvalidSignature,
+    MalformedToken,
+    PrivateKeyPublished,
+    UnknownKey,
+)
+from idp_verifier.jwk import VerificationKey, parse_key
+from idp_verifier.jws import demand_type, parse_compact
+
+DEFAULT_LEEWAY = 30.0
+"""Seconds. The issuer plans for clocks that differ by as much (its IDP_CLOCK_SKEW): less would refuse good
+tokens, more would accept tokens beyond the time for which the issuer keeps their key published."""
+
+
+class KeySet(Mapping[str, VerificationKey]):
+    """Verification keys by `kid`. Immutable.
+
+    `skipped` says, for each key of a JWK Set that is not used, why.
+    """
+
+    __slots__ = ("_keys", "skipped")
+
+    def __init__(self, keys: Iterable[VerificationKey], skipped: Iterable[str] = ()) -> None:
+        """Raises InvalidKeySet if two keys have the same `kid`: which one is meant would be a guess."""
+        self._keys: dict[str, VerificationKey] = {}
+        self.skipped = tuple(skipped)
+        for key in keys:
+            if key.kid in self._keys:
+                raise InvalidKeySet("two keys have the same kid")
+            self._keys[key.kid] = key
+
+    @classmethod
+    def parse(cls, document: bytes | Mapping[str, Any]) -> "KeySet":
+        """Reads a JWK Set (RFC 7517 §5), from its JSON or as a mapping.
+
+        A key that cannot be used here is skipped, as that section asks: an issuer may publish keys for others
+        too. A set that leaks a private key, uses a `kid` twice or has nothing usable is refused as a whole,
+        with InvalidKeySet.
+        """
+        jwks = _jwks_of(document)
+        _demand_unique_kids(jwks)
+        keys, skipped = [], []
+        for position, jwk in enumerate(jwks):
+            try:
+                keys.append(parse_key(jwk))
+            except PrivateKeyPublished:
+                raise InvalidKeySet("the key set holds a private or symmetric key") from None
+            except InvalidKey as reason:
+                skipped.append(f"key {position}: {reason}")
+        if not keys:
+            raise InvalidKeySet("the key set has no usable key")
+        return cls(keys, skipped)
+
+    def __getitem__(self, kid: str) -> VerificationKey:
+        return self._keys[kid]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def verify_token(
+    token: str | bytes,
+    keyset: Mapping[str, VerificationKey],
+    *,
+    issuer: str,
+    audience: str | Collection[str],
+    now: float,
+    leeway: float = DEFAULT_LEEWAY,
+    typ: str = "at+jwt",
+) -> Claims:
+    """Checks header, signature and claims of `token` in one call (RFC 8725 §3, RFC 9068 §4).
+
+    `audience` is what this resource is called: the token must be for one of these names. `now` is in POSIX
+    seconds. `typ` is the media type without `application/`, in lower case. Raises VerificationError.
+    """
+    jws = parse_compact(token)
+    demand_type(jws.header, typ)
+    key = keyset.get(jws.header.kid)
+    if key is None:
+        raise UnknownKey("the issuer has published no key of this kid")
+    if jws.header.alg != key.alg:
+        raise InvalidHeader("the alg is not that of the key")
+    try:
+        key.check(jws.signature, jws.signing_input)
+    except (BadSignature, ValueError):
+        raise InvalidSignature("the signature is not valid") from None
+    try:
+        members = parse_object(jws.payload)
+    except ValueError:
+        raise MalformedToken("the claims are not a strict JSON object") from None
+    names = {audience} if isinstance(audience, str) else audience
+    return check(members, issuer=issuer, audience=names, typ=typ, now=now, leeway=leeway)
+
+
+def _jwks_of(document: bytes | Mapping[str, Any]) -> list[dict[str, Any]]:
+    try:
+        members = parse_object(document) if isinstance(document, bytes) else document
+    except ValueError:
+        raise InvalidKeySet("the key set is not a strict JSON object") from None
+    jwks = members.get("keys")
+    if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
+        raise InvalidKeySet("the key set has no list of keys")
+    return jwks
+
+
+def _demand_unique_kids(jwks: list[dict[str, Any]]) -> None:
+    kids = [kid for jwk in jwks if isinstance(kid := jwk.get("kid"), str)]
+    if len(set(kids)) != len(kids):
+        raise InvalidKeySet("two keys have the same kid")

@@ -1,0 +1,102 @@
+"""Bearer tokens in Starlette.
+
+    auth = BearerAuth(verifier)
+
+    @auth.requires("read")
+    async def endpoint(request: Request) -> Response:
+        return PlainTextResponse(request.state.claims.sub)
+
+`AuthenticationMiddleware(app, backend=auth, on_error=auth.on_error)` works too, and fills `request.user` and
+`request.auth`, for the `requires` of Starlette itself.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+
+from idp_verifier.bearer import Refusal, bearer_token, demand, refusal_of
+from idp_verifier.claims import Claims
+from idp_verifier.errors import VerificationError
+from idp_verifier.verifier import Verifier
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class BearerUser(BaseUser):
+    """`request.user`: whom the token is about."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.claims.username or self.claims.sub
+
+    @property
+    def identity(self) -> str:
+        return self.claims.sub
+
+
+class BearerAuth(AuthenticationBackend):
+    """Asks for an access token in the Authorization header, as RFC 6750 says."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def claims(self, connection: HTTPConnection, *scopes: str, role: str | None = None) -> Claims:
+        """The claims of the request's token, if it holds all of `scopes` and its user has `role`.
+
+        Raises HTTPException: 401 without a good token, 403 if it does not suffice, 503 without keys.
+        """
+        try:
+            claims = await self._verified(connection)
+            demand(claims, scopes, role)
+        except Refusal as refusal:
+            raise HTTPException(refusal.status, refusal.detail, refusal.headers) from None
+        return claims
+
+    def requires(self, *scopes: str, role: str | None = None) -> Callable[[Endpoint], Endpoint]:
+        """Decorates an endpoint, which then finds the claims in `request.state.claims`."""
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            @wraps(endpoint)
+            async def guarded(request: Request) -> Response:
+                request.state.claims = await self.claims(request, *scopes, role=role)
+                return await endpoint(request)
+
+            return guarded
+
+        return decorate
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """For AuthenticationMiddleware: None without a token, so that public pages stay public."""
+        if "authorization" not in conn.headers:
+            return None
+        try:
+            claims = await self._verified(conn)
+        except Refusal as refusal:
+            raise AuthenticationError(refusal) from None
+        # The token's own words and nothing else: a mark of ours, "authenticated" say, could also be a scope.
+        return AuthCredentials(sorted(claims.scopes)), BearerUser(claims)
+
+    @staticmethod
+    def on_error(_: HTTPConnection, error: AuthenticationError) -> Response:
+        """For AuthenticationMiddleware, which by default would answer 400 without a challenge."""
+        refusal = error.args[0]
+        assert isinstance(refusal, Refusal)
+        return PlainTextResponse(refusal.detail, refusal.status, refusal.headers)
+
+    async def _verified(self, connection: HTTPConnection) -> Claims:
+        token = bearer_token(connection.headers.getlist("authorization"))
+        try:
+            return await self._verifier.verify(token)
+        except VerificationError as error:
+            raise refusal_of(error) from error
