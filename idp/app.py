@@ -19,6 +19,7 @@ from idp.clock import DatabaseClock, since_boot
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
 from idp.directory.login import Login
+from idp.directory.passwords import Passwords
 from idp.directory.people import People
 from idp.endpoints import answers, health
 from idp.endpoints.admin_clients import AdminClientsEndpoint
@@ -106,8 +107,9 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
     store, keyring, clock = parts.store, parts.keyring, parts.clock
     clients = ClientCache(store.clients, offline=settings.offline_signing, ticker=since_boot)
-    login = Login(store, hasher, parts.pool, parts.audit, clock)
-    people = People(store, hasher, parts.pool, settings.password_min_length)
+    passwords = Passwords(store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot)
+    login = Login(store, passwords, parts.audit, clock)
+    people = People(store, passwords)
     bearer = Bearer(settings.issuer, keyring, clock, store.users)
     supported = grants(Ports(settings.issuer, clock, login))
     token = TokenEndpoint(

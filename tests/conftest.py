@@ -2,18 +2,27 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
+from service import DEFAULT_CLIENT, Service, running, settings_for
 
+from idp import app
+from idp.cli.directories import Directories, directories
+from idp.directory import OPERATOR
 from idp.embedded import attach
+from idp.protocol.client import Client
+from idp.settings import Settings
+from idp.store import schema
 
 CreateDatabase = Callable[[str | None], AbstractContextManager[str]]
 
@@ -55,8 +64,6 @@ def _database(cluster_dsn: str, template: str | None) -> Iterator[str]:
 
 
 def _execute(dsn: str, statement: str) -> None:
-    """Runs a statement on a loop in another thread, since an async test's loop may be running in ours."""
-
     async def run() -> None:
         connection = await asyncpg.connect(dsn)
         try:
@@ -64,5 +71,55 @@ def _execute(dsn: str, statement: str) -> None:
         finally:
             await connection.close()
 
+    in_a_thread(run())
+
+
+def in_a_thread(work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` in a loop of its own, since an async test's loop may be running in this thread."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result()
+        thread.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def migrated(create_database: CreateDatabase) -> Iterator[str]:
+    """The name of a database with the schema, the signing keys and the default client, to be copied."""
+    with create_database(None) as dsn:
+        in_a_thread(_prepare(settings_for(dsn)))
+        yield urlsplit(dsn).path.removeprefix("/")
+
+
+@pytest.fixture
+def database(create_database: CreateDatabase, migrated: str) -> Iterator[str]:
+    """The DSN of a database of the test's own, ready to serve."""
+    with create_database(migrated) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def service(create_database: CreateDatabase, migrated: str) -> Iterator[Service]:
+    """A running service that tests share; they make people and clients of their own in it."""
+    with create_database(migrated) as dsn, running(settings_for(dsn)) as service:
+        yield service
+
+
+@pytest.fixture
+async def directory(service: Service) -> AsyncIterator[Directories]:
+    """What makes people and clients in the shared service."""
+    async with directories(service.settings) as directory:
+        yield directory
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the shared service."""
+    async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
+        yield client
+
+
+async def _prepare(settings: Settings) -> None:
+    await schema.migrate(settings.database_url)
+    async with app.parts(settings).running():
+        pass  # the signing keys are made
+    async with directories(settings) as directory:
+        default = Client(DEFAULT_CLIENT, "default", "none", frozenset({"password"}))
+        await directory.clients.add(default, None, OPERATOR)

@@ -4,7 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from idp.clock import since_boot
 from idp.directory.clients import ClientDirectory
+from idp.directory.passwords import Passwords
 from idp.directory.people import People
 from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
@@ -30,9 +32,15 @@ async def directories(settings: Settings) -> AsyncIterator[Directories]:
     await database.connect()
     pool = HashPool(settings.hash_concurrency, max_wait=60)
     store = Store(database)
-    hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
+    passwords = Passwords(
+        store.users,
+        PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost),
+        pool,
+        min_length=settings.password_min_length,
+        ticker=since_boot,
+    )
     try:
-        yield Directories(store, People(store, hasher, pool, settings.password_min_length), ClientDirectory(store))
+        yield Directories(store, People(store, passwords), ClientDirectory(store))
     finally:
         await pool.close()
         await database.disconnect()

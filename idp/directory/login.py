@@ -7,12 +7,12 @@ alike whether or not there is such an account.
 
 import asyncio
 import hashlib
-import logging
+import math
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from idp.passwords.hashing import PasswordHasher, StoredHashError, Verdict
-from idp.passwords.pool import HashPool, Overloaded
+from idp.directory.passwords import Passwords
+from idp.passwords.pool import Overloaded
 from idp.protocol.audit import AuditEvent, Outcome
 from idp.protocol.authorization import Authentication
 from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
@@ -22,8 +22,6 @@ from idp.protocol.throttle import ACCOUNT, KNOWN, SOURCE, Pace
 from idp.protocol.user import User
 from idp.store import Aggregates, Store
 from idp.store.users import UserWithPassword
-
-log = logging.getLogger(__name__)
 
 Counter = tuple[str, Pace]
 
@@ -43,31 +41,37 @@ class Login:
     """Tries passwords. `lookups` bounds how many database connections a flood of logins may hold."""
 
     store: Store
-    hasher: PasswordHasher
-    pool: HashPool
+    passwords: Passwords
     audit: Audit
     clock: Clock
     lookups: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
     async def __call__(self, attempt: LoginAttempt) -> Authentication | OAuth2Error:
+        try:
+            self.passwords.check_room()
+            return await self._try(attempt)
+        except Overloaded as busy:
+            return TemporarilyUnavailableError("Too many logins at once; try again.", retry_after=busy.retry_after)
+
+    async def _try(self, attempt: LoginAttempt) -> Authentication | OAuth2Error:
         key = login_key(attempt.identifier)
         async with self.lookups:
             found = await self.store.users.by_login_key(key)
             counters = await self._counters(key, found, attempt.origin.source)
             wait = await self._admit(counters)
         if wait:
-            self._record(attempt, found, "login.throttled", "refused")
+            self.audit.record(_event(attempt, found, "login.throttled", "refused"))
             return TemporarilyUnavailableError(
                 "Too many failed logins; try again later.", retry_after=wait, status_code=429
             )
         try:
             user = await self._proved(attempt, found, counters)
-        except Overloaded as busy:
+        except Overloaded:
             await self._forgive(counters)
-            return self._shed(busy.retry_after)
+            raise
         if user is None:
             await self._count_failure(counters)
-            self._record(attempt, found, "login.failed", "failure")
+            self.audit.record(_event(attempt, found, "login.failed", "failure"))
             return InvalidGrantError("The username or password is wrong.")
         return Authentication(user, self.clock(), ("pwd",))
 
@@ -86,9 +90,9 @@ class Login:
     async def _admit(self, counters: Counters) -> int:
         """Counts the try. Gives 0, or the seconds to wait, when nothing was counted."""
         tries = self.store.login_tries
-        waits = [await tries.wait(subject) for subject, _ in counters.before + counters.after]
-        if any(waits):
-            return max(1, round(max(waits)))
+        wait = await tries.wait([subject for subject, _ in counters.before + counters.after])
+        if wait:
+            return max(1, math.ceil(wait))
         for index, (subject, pace) in enumerate(counters.before):
             if not await tries.count(subject, pace):  # another try was faster
                 await self._forgive(Counters(before=counters.before[:index]))
@@ -96,10 +100,10 @@ class Login:
         return 0
 
     async def _proved(self, attempt: LoginAttempt, found: UserWithPassword | None, counters: Counters) -> User | None:
-        verdict = await self.pool.run(self._verdict, attempt.password, found.password_hash if found else None)
-        if not verdict.ok or found is None:
+        verdict = await self.passwords.verify(attempt.password, found.password_hash if found else None)
+        if not verdict.ok or found is None or not found.user.is_active:
             return None
-        new_hash = await self._upgraded(attempt.password) if verdict.outdated else None
+        new_hash = await self.passwords.upgraded(attempt.password) if verdict.outdated else None
 
         async def settle(store: Aggregates) -> User | None:
             user = await store.users.with_password_hash(found.user.id, found.password_hash)
@@ -116,20 +120,6 @@ class Login:
         async with self.lookups:
             return await self.store.transact(settle)
 
-    def _verdict(self, password: str, stored: str | None) -> Verdict:
-        try:
-            return self.hasher.verify(password, stored)
-        except StoredHashError as error:
-            log.error("stored password hash unusable", extra={"reason": str(error)})  # noqa: TRY400
-            return Verdict(ok=False, outdated=False)
-
-    async def _upgraded(self, password: str) -> str | None:
-        """A hash by today's settings; none while the pool is busy, then a later login makes it."""
-        try:
-            return await self.pool.run(self.hasher.hash, password)
-        except Overloaded:
-            return None
-
     async def _count_failure(self, counters: Counters) -> None:
         for subject, pace in counters.after:
             await self.store.login_tries.count(subject, pace)
@@ -137,12 +127,6 @@ class Login:
     async def _forgive(self, counters: Counters) -> None:
         for subject, _ in counters.before:
             await self.store.login_tries.forgive(subject)
-
-    def _shed(self, retry_after: int) -> OAuth2Error:
-        return TemporarilyUnavailableError("Too many logins at once; try again.", retry_after=retry_after)
-
-    def _record(self, attempt: LoginAttempt, found: UserWithPassword | None, event: str, outcome: Outcome) -> None:
-        self.audit.record(_event(attempt, found, event, outcome))
 
 
 def _event(attempt: LoginAttempt, found: UserWithPassword | None, event: str, outcome: Outcome) -> AuditEvent:

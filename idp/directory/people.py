@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from idp.directory import Actor
-from idp.passwords.hashing import PasswordHasher
-from idp.passwords.pool import HashPool
-from idp.passwords.rules import check
+from idp.directory.passwords import Passwords
 from idp.protocol.audit import AuditEvent
 from idp.protocol.identity import Email, Username, parse_email, parse_username
 from idp.protocol.user import User
@@ -39,9 +37,7 @@ class People:
     """The registered people. A password is judged and hashed before any transaction, in the pool."""
 
     store: Store
-    hasher: PasswordHasher
-    pool: HashPool
-    password_min_length: int
+    passwords: Passwords
 
     async def register(self, registration: Registration, by: Actor) -> User:
         """Registers a person.
@@ -99,12 +95,7 @@ class People:
         return await self.store.transact(change)
 
     async def _hashed(self, password: str, email: Email, username: Username | None) -> str:
-        own_words = [email.display, *([username.display] if username else [])]
-        return await self.pool.run(_checked_hash, self.hasher, password, own_words, self.password_min_length)
-
-
-def _checked_hash(hasher: PasswordHasher, password: str, own_words: list[str], min_length: int) -> str:
-    return hasher.hash(check(password, own_words=own_words, min_length=min_length))
+        return await self.passwords.chosen(password, [email.display, *([username.display] if username else [])])
 
 
 def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:

@@ -77,9 +77,13 @@ class HashPool:
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
 
-    def _admit(self) -> None:
+    def check_room(self) -> None:
+        """Raises Overloaded if work would be refused now."""
         if self._closed or self.queued >= _QUEUED_PER_WORKER * self._workers or self._wait() > self._max_wait:
             raise self._overloaded()
+
+    def _admit(self) -> None:
+        self.check_room()
         with self._counting:
             self.queued += 1
 

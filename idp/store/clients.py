@@ -54,13 +54,16 @@ class Clients:
 
     async def update(self, client: Client) -> bool:
         """Replaces all but the secrets; False when there is no such client."""
-        return await self._executor.execute(
-            """update clients set name = $2, token_endpoint_auth_method = $3, grant_types = $4, scopes = $5,
+        return (
+            await self._executor.execute(
+                """update clients set name = $2, token_endpoint_auth_method = $3, grant_types = $4, scopes = $5,
                    audiences = $6, redirect_uris = $7, post_logout_redirect_uris = $8, origins = $9,
                    may_introspect = $10, updated_at = now()
                where client_id = $1""",
-            *_values(client),
-        ) == 1
+                *_values(client),
+            )
+            == 1
+        )
 
     async def remove(self, client_id: str) -> bool:
         return await self._executor.execute("delete from clients where client_id = $1", client_id) == 1

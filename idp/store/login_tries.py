@@ -1,5 +1,6 @@
 """Tries at passwords, counted where all instances see them, and the places from which people logged in."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from idp.protocol.throttle import DAY, KNOWN_FOR, Pace
@@ -32,13 +33,14 @@ class LoginTries:
             source,
         )
 
-    async def wait(self, subject: str) -> float:
-        """Seconds until the next try, 0 when it may come now."""
+    async def wait(self, subjects: Sequence[str]) -> float:
+        """Seconds until a try that counts for all of these may come, 0 when it may come now."""
         row = await self._executor.fetch_one(
-            "select extract(epoch from next_at - now())::float8 as wait from login_tries where subject = $1",
-            subject,
+            """select extract(epoch from max(next_at) - now())::float8 as wait from login_tries
+               where subject = any ($1) and next_at > now()""",
+            subjects,
         )
-        return max(0.0, row["wait"]) if row else 0.0
+        return float(row["wait"] or 0) if row else 0.0
 
     async def count(self, subject: str, pace: Pace) -> bool:
         """Counts a try, in one statement so that no two instances count the same one; False when it is too early."""

@@ -85,11 +85,14 @@ class Users:
 
     async def set_password_hash(self, user_id: UUID, password_hash: str) -> bool:
         """Replaces the hash; False when there is no such person."""
-        return await self._executor.execute(
-            "update users set password_hash = $2, foreign_cost = null, updated_at = now() where id = $1",
-            user_id,
-            password_hash,
-        ) == 1
+        return (
+            await self._executor.execute(
+                "update users set password_hash = $2, foreign_cost = null, updated_at = now() where id = $1",
+                user_id,
+                password_hash,
+            )
+            == 1
+        )
 
     async def set_active(self, user_id: UUID, active: bool) -> User | None:
         row = await self._executor.fetch_one(

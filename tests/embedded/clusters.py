@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import asyncpg
@@ -72,6 +73,22 @@ def supervisor_of(cluster: Cluster) -> psutil.Process:
 def processes_naming(home: Path) -> list[psutil.Process]:
     """The clients and supervisors of a home folder: all that have it as an argument."""
     return [process for process in psutil.process_iter(["cmdline"]) if str(home) in (process.info["cmdline"] or ())]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or dead and not yet buried: that may take an init of a container for ever."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def await_end(process: psutil.Process) -> None:
+    """Waits for a process that is not our child; fails if it goes on for ten seconds."""
+    deadline = time.monotonic() + 10
+    while not has_ended(process):
+        assert time.monotonic() < deadline, process
+        time.sleep(0.005)
 
 
 def await_stop(cluster: Cluster) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
+import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
 import pytest
 
 from idp.embedded import EmbeddedPostgresError, attach, server
@@ -17,8 +18,10 @@ from idp.embedded.binaries import find_programs
 from idp.embedded.locks import EXCLUSIVE, hold, is_held
 from tests.embedded.clusters import (
     Client,
+    await_end,
     await_stop,
     cluster_of,
+    has_ended,
     postmaster_of,
     processes_naming,
     supervisor_of,
@@ -36,7 +39,7 @@ async def test_what_was_committed_survives_kill_9(kept_home: Path, start_client:
     await connection.execute("INSERT INTO deed VALUES ($1)", roles)
     cluster = cluster_of(kept_home)
     processes = {
-        "client": client.process,
+        "client": psutil.Process(client.process.pid),
         "supervisor": supervisor_of(cluster),
         "postmaster": postmaster_of(cluster),
     }
@@ -44,7 +47,7 @@ async def test_what_was_committed_survives_kill_9(kept_home: Path, start_client:
     for victim in victims:
         victim.kill()
     for victim in victims:
-        victim.wait()
+        await_end(victim)
     with attach(kept_home) as dsn:
         assert await value(dsn, "SELECT count(*) FROM deed WHERE name = $1", roles) == 1
     connection.terminate()
@@ -69,7 +72,7 @@ def test_nothing_is_left_when_supervisor_and_users_are_killed(kept_home: Path, s
     supervisor_of(cluster).kill()
     client.kill()
     await_stop(cluster)
-    assert not postmaster.is_running()
+    assert has_ended(postmaster)
 
 
 async def test_a_dead_postmaster_is_replaced_for_those_who_stay(kept_home: Path) -> None:

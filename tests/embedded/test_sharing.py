@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from idp.embedded import attach
-from tests.embedded.clusters import Client, await_stop, cluster_of, postmaster_of, supervisor_of, value
+from tests.embedded.clusters import (
+    Client,
+    await_end,
+    await_stop,
+    cluster_of,
+    has_ended,
+    postmaster_of,
+    supervisor_of,
+    value,
+)
 
 StartClient = Callable[[Path], Client]
 
@@ -44,7 +53,7 @@ async def test_who_leaves_early_takes_nothing_from_the_others(kept_home: Path, s
 def test_who_leaves_last_waits_for_the_end_of_the_server(kept_home: Path) -> None:
     with attach(kept_home):
         postmaster = postmaster_of(cluster_of(kept_home))
-    assert not postmaster.is_running()
+    assert has_ended(postmaster)
     assert not cluster_of(kept_home).state.exists()
 
 
@@ -56,7 +65,7 @@ def test_the_server_stops_when_its_last_user_is_killed(kept_home: Path, start_cl
     for client in clients:
         client.kill()
     await_stop(cluster_of(kept_home))
-    assert not postmaster.is_running()
+    assert has_ended(postmaster)
 
 
 async def test_ctrl_c_is_for_the_clients_only(kept_home: Path, start_client: StartClient) -> None:
@@ -72,8 +81,8 @@ def test_a_supervisor_that_is_told_to_go_stops_the_server(kept_home: Path, start
     start_client(kept_home).dsn()
     supervisor, postmaster = (of(cluster_of(kept_home)) for of in (supervisor_of, postmaster_of))
     supervisor.terminate()
-    supervisor.wait(10)
-    assert not postmaster.is_running()
+    await_end(supervisor)
+    assert has_ended(postmaster)
 
 
 @pytest.mark.parametrize("name", ["a b, 'c' \"d\" é % #", f"with a space and {'very ' * 30}long"])

@@ -136,7 +136,7 @@ class KeySource:
             return self._fetch()
 
     def close(self) -> Future[None] | None:
-        """No fetch begins from now on. Returns the one under way, which ends within the timeout."""
+        """No fetch begins from now on. Returns the one under way, if there is one."""
         with self._lock:
             self._closed = True
             return self._in_flight

@@ -57,11 +57,15 @@ class Signer:
 
 @dataclass
 class Answer:
-    """What the server of a LocalIssuer says at one path."""
+    """What the server of a LocalIssuer says at one path, once it is `ready`."""
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.ready.set()
 
 
 class LocalIssuer:
@@ -135,6 +139,7 @@ def _handler_of(issuer: LocalIssuer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             issuer.requests.append((self.path, dict(self.headers.items())))
             answer = issuer.answers.get(self.path, Answer(status=404))
+            answer.ready.wait()
             unchanged = answer.headers.get("ETag") == self.headers.get("If-None-Match", "")
             body = b"" if unchanged else answer.body
             self.send_response(304 if unchanged else answer.status)

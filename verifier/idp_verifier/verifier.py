@@ -143,8 +143,5 @@ class Verifier:
 
 
 async def _wait(fetch: Future[None], seconds: float) -> None:
-    waiter = asyncio.wrap_future(fetch)
-    try:
-        await asyncio.wait([waiter], timeout=seconds)
-    finally:
-        waiter.cancel()  # detaches it: the fetch may outlive this event loop
+    # asyncio.wait, because it neither raises at the end of its time nor cancels what others wait for too
+    await asyncio.wait([asyncio.wrap_future(fetch)], timeout=seconds)

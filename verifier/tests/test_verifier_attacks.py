@@ -9,6 +9,10 @@ import socket
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature as BadSignature
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from idp_verifier import (
@@ -130,16 +134,13 @@ def test_j1_one_algorithm_per_key(signer: Signer, kid: str, alg: str) -> None:
 
 
 def test_j1_a_ps256_signature_by_an_rs256_key_is_refused() -> None:
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.hashes import SHA256
-
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     numbers = private.public_key().public_numbers()
     jwk = {"kty": "RSA", "kid": "k", "n": base64url(numbers.n.to_bytes(256)), "e": "AQAB"}
     octets = b"octets"
     signature = private.sign(octets, padding.PSS(padding.MGF1(SHA256()), 32), SHA256())
     parse_key({**jwk, "alg": "PS256"}).check(signature, octets)
-    with pytest.raises(Exception, match=r"^$"):
+    with pytest.raises(BadSignature):
         parse_key({**jwk, "alg": "RS256"}).check(signature, octets)
 
 
@@ -150,9 +151,16 @@ def test_j1_degenerate_ecdsa_signatures_are_refused(signature: bytes) -> None:
         verify(f"{unsigned(alg='ES256', kid='ES256')}.{base64url(signature)}")
 
 
-def test_j1_a_der_signature_is_not_the_one_of_jws() -> None:
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+def test_j2_an_ecdsa_signature_has_one_size() -> None:
+    """A zero in front of S is the same number, but another token."""
+    head, _, signature = P256.sign(CLAIMS).rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    for longer in (raw[:32] + b"\0" + raw[32:], b"\0" + raw, raw + b"\0"):
+        with pytest.raises(InvalidSignature):
+            verify(f"{head}.{base64url(longer)}")
 
+
+def test_j1_a_der_signature_is_not_the_one_of_jws() -> None:
     head, _, signature = P256.sign(CLAIMS).rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
