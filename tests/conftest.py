@@ -14,7 +14,6 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from service import DEFAULT_CLIENT, Service, running, settings_for
 
 from idp import app
 from idp.cli.directories import Directories, directories
@@ -23,6 +22,7 @@ from idp.embedded import attach
 from idp.protocol.client import Client
 from idp.settings import Settings
 from idp.store import schema
+from tests.service import DEFAULT_CLIENT, Service, running, settings_for
 
 CreateDatabase = Callable[[str | None], AbstractContextManager[str]]
 

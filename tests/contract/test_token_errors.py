@@ -3,12 +3,12 @@
 import base64
 from typing import Any
 
-import builders
 import httpx
 import pytest
-from builders import PASSWORD
 
 from idp.cli.directories import Directories
+from tests import builders
+from tests.builders import PASSWORD
 
 FORM = "application/x-www-form-urlencoded"
 PUBLIC = {"token_endpoint_auth_method": "none", "grant_types": frozenset({"password"})}
