@@ -22,8 +22,9 @@ from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
 from idp.endpoints import answers, health
+from idp.endpoints.admin_audit import AdminAuditEndpoint
 from idp.endpoints.admin_clients import AdminClientsEndpoint
-from idp.endpoints.admin_log import AdminAuditEndpoint, AdminKeysEndpoint
+from idp.endpoints.admin_keys import AdminKeysEndpoint
 from idp.endpoints.bearer import Bearer
 from idp.endpoints.cors import Cors
 from idp.endpoints.docs import DocsEndpoint
@@ -40,10 +41,11 @@ from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
 from idp.protocol.ports import Ports
 from idp.settings import Settings
-from idp.signing import KeyKeeper
+from idp.signing.keeper import KeyKeeper
+from idp.signing.operations import KeyOperations, KeySettings
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
-from keys.keyring import Keyring
+from keys.keyring import Bounds, Keyring
 from keys.sealing import Sealer
 from keys.signer import SignerThread
 
@@ -57,6 +59,7 @@ class Parts:
     clock: DatabaseClock
     signer: SignerThread
     keyring: Keyring
+    operations: KeyOperations
     keeper: KeyKeeper
     pool: HashPool
     audit: AuditQueue
@@ -86,20 +89,29 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
     """Makes the parts of one of `workers` processes, which share the instance's bound on password hashes."""
     database = Database(settings.database_url)
     store = Store(database)
-    clock = DatabaseClock()
+    clock = DatabaseClock(skew=settings.clock_skew)
     signer = SignerThread()
     sealer = Sealer(settings.key_encryption_keys)
-    keyring = Keyring(sealer, signer)
-    keeper = KeyKeeper(
-        store,
-        keyring,
-        clock,
-        sealer=sealer,
-        policy=settings.rotation_policy,
-        key_bits=settings.signing_key_bits,
-    )
+    keyring = Keyring(sealer, signer, _bounds(settings))
+    operations = KeyOperations(store, sealer, key_settings(settings))
+    keeper = KeyKeeper(store, keyring, clock, operations)
     pool = HashPool(max(1, settings.hash_concurrency // workers))
-    return Parts(database, store, clock, signer, keyring, keeper, pool, AuditQueue(store.audit), Metrics())
+    audit = AuditQueue(store.audit)
+    return Parts(database, store, clock, signer, keyring, operations, keeper, pool, audit, Metrics())
+
+
+def key_settings(settings: Settings) -> KeySettings:
+    """What new signing keys are like."""
+    return KeySettings(settings.rotation_policy, settings.signing_algorithm, settings.signing_key_bits)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        skew=settings.clock_skew,
+        offline=settings.offline_signing,
+        publish_ahead=settings.key_publish_ahead,
+        max_age=settings.jwks_max_age,
+    )
 
 
 def build(settings: Settings, parts: Parts) -> ASGIApp:
@@ -123,13 +135,15 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     )
     users = UsersEndpoint(bearer, people, store.users)
     admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
+    cached_for = settings.jwks_max_age + settings.shared_cache_ttl
+    admin_keys = AdminKeysEndpoint(bearer, keyring, parts.operations, clock, cached_for)
     document = MetadataEndpoint(metadata(settings.issuer, supported))
     docs = DocsEndpoint(openapi(settings.issuer), settings.issuer)
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
         Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
-        Route("/.well-known/jwks.json", JwksEndpoint(keyring, clock, settings.jwks_max_age).handle),
+        Route("/.well-known/jwks.json", JwksEndpoint(keyring, clock).handle),
         Route("/users", users.register, methods=["POST"]),
         Route("/users/me", users.me),
         Route("/admin/dashboard", users.dashboard),
@@ -142,14 +156,16 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         Route("/admin/clients/{client_id}", admin_clients.show),
         Route("/admin/clients/{client_id}", admin_clients.remove, methods=["DELETE"]),
         Route("/admin/clients/{client_id}/secret", admin_clients.rotate_secret, methods=["POST"]),
-        Route("/admin/keys", AdminKeysEndpoint(bearer, keyring, clock).list),
+        Route("/admin/keys", admin_keys.list),
+        Route("/admin/keys/rotate", admin_keys.rotate, methods=["POST"]),
+        Route("/admin/keys/{kid}/revoke", admin_keys.revoke, methods=["POST"]),
         Route("/admin/audit", AdminAuditEndpoint(bearer, store.audit).list),
         *docs.routes(),
     ]
     outside: list[BaseRoute] = [  # what stays where it is, whatever the path of the issuer
         *(Route(place, document.handle) for place in well_known_paths(settings.issuer)),
         Route("/healthz", health.alive),
-        Route("/readyz", health.Readiness(store, keyring, clock, settings.offline_signing).handle),
+        Route("/readyz", health.Readiness(store, keyring, clock).handle),
         Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
     ]
     app: ASGIApp = Starlette(

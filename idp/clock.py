@@ -1,7 +1,7 @@
 """The time: the database's, carried by each instance on a clock that neither steps nor stops.
 
 Instances on machines whose clocks differ must agree on which key signs, so none of them asks its own wall clock. What
-each keeps is the offset between the database's time and the time since boot, which goes on during a suspend.
+each keeps is the offset between the database's time and the time since boot, and reads it anew every second.
 """
 
 import time
@@ -12,7 +12,7 @@ Ticker = Callable[[], float]
 
 
 def since_boot() -> float:
-    """Seconds since boot, suspended time included where the system counts it."""
+    """Seconds since boot, a suspend of the machine included where the system counts it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -26,13 +26,22 @@ class Reading:
 
 
 class DatabaseClock:
-    """Calling it gives POSIX seconds. It never goes backwards: where a reading is earlier, it waits."""
+    """Calling it gives POSIX seconds, never fewer than before.
 
-    def __init__(self, ticker: Ticker = since_boot) -> None:
+    A reading that is off by more than `skew` is not believed at once: either the database's clock was changed, or
+    ours stood still, as that of a paused virtual machine does. In the second case the wall clock, which has been set
+    right since, agrees with the database, and the reading is taken. Otherwise `step` says by how much the database is
+    off, and the time goes on as it did.
+    """
+
+    def __init__(self, *, skew: float = 30.0, ticker: Ticker = since_boot, wall: Ticker = time.time) -> None:
+        self._skew = skew
         self._ticker = ticker
+        self._wall = wall
         self._offset: float | None = None
+        self._wall_lead = 0.0
         self._latest = 0.0
-        self._read_at = float("-inf")
+        self.step: float | None = None
 
     def __call__(self) -> float:
         assert self._offset is not None, "the clock was read before it was set"
@@ -45,10 +54,11 @@ class DatabaseClock:
 
     def set(self, reading: Reading) -> None:
         """Takes a reading; the middle of the round trip is the best guess of when it was made."""
-        self._offset = reading.now - (reading.before + reading.after) / 2
-        self._read_at = reading.after
-
-    @property
-    def age(self) -> float:
-        """Seconds since the last reading."""
-        return self._ticker() - self._read_at
+        offset = reading.now - (reading.before + reading.after) / 2
+        wall_lead = self._wall() - reading.now
+        step = 0.0 if self._offset is None else offset - self._offset
+        stood_still = step > 0 and abs(wall_lead - self._wall_lead) <= self._skew
+        if abs(step) > self._skew and not stood_still:
+            self.step = step
+            return
+        self._offset, self._wall_lead, self.step = offset, wall_lead, None

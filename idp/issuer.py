@@ -34,5 +34,5 @@ class Issuer:
         claims = access_token_claims(
             authorization, issuer=self.name, now=int(now), lifetime=self.access_token_ttl, jti=jti
         )
-        token = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
-        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti)
+        token, kid = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
+        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti, kid)

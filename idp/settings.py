@@ -47,6 +47,7 @@ class Settings:
     shared_cache_ttl: int = 0
     clock_skew: int = 30
     offline_signing: int = 60
+    signing_algorithm: str = "RS256"
     signing_key_bits: int = 2048
     bcrypt_cost: int = 12
     password_min_length: int = 15
@@ -64,6 +65,7 @@ class Settings:
             rotation_period=self.key_rotation_period,
             publish_ahead=self.key_publish_ahead,
             retention=self.access_token_ttl + self.clock_skew + PROPAGATION,
+            propagation=PROPAGATION,
         )
 
     @property
@@ -242,6 +244,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
         "shared_cache_ttl": read("IDP_SHARED_CACHE_TTL", _seconds(0, 365 * DAY)),
         "clock_skew": read("IDP_CLOCK_SKEW", _seconds(0, 600)),
         "offline_signing": read("IDP_OFFLINE_SIGNING", _seconds(1, 3600)),
+        "signing_algorithm": read("IDP_SIGNING_ALGORITHM", _one_of("RS256", "PS256", "ES256", "EdDSA")),
         "signing_key_bits": read("IDP_SIGNING_KEY_BITS", _key_bits),
         "bcrypt_cost": read("IDP_BCRYPT_COST", _seconds(4, 14)),
         "password_min_length": read("IDP_PASSWORD_MIN_LENGTH", _seconds(8, 64)),
@@ -251,7 +254,6 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
         "log_format": read("IDP_LOG_FORMAT", _one_of("json", "console")),
         "log_level": read("IDP_LOG_LEVEL", lambda text: _one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper())),
     }
-    read("IDP_SIGNING_ALGORITHM", _one_of("RS256"))
     given = {name: value for name, value in values.items() if value is not None}
     if not reader.problems:
         settings = Settings(**given, allow_http=allow_http)

@@ -4,12 +4,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-
-_PADDING = PKCS1v15()
-_HASH = SHA256()
 
 
 def base64url(data: bytes) -> bytes:
@@ -25,8 +19,3 @@ def header_segment(*, alg: str, kid: str, typ: str) -> bytes:
 def signing_input(header: bytes, claims: Mapping[str, object]) -> bytes:
     """What is signed: the encoded header and claims, joined by a dot."""
     return header + b"." + base64url(orjson.dumps(claims))
-
-
-def rs256(private: RSAPrivateKey, message: bytes) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3). Releases the interpreter lock."""
-    return private.sign(message, _PADDING, _HASH)

@@ -2,34 +2,38 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keys import jws
-from keys.jwk import PublicJwk, load_private
-from keys.schedule import PUBLIC_PHASES, Lifetime, Phase
+from keys.algorithms import Sign
+from keys.jwk import PublicJwk, load_signer
+from keys.schedule import PRIVATE_PHASES, PUBLIC_PHASES, Phase, ScheduledKey
 from keys.sealing import Sealed, Sealer, UnknownSealingKeyError, UnsealError
-from keys.signer import SignerThread
 
 log = logging.getLogger(__name__)
 
 
 class NoSigningKeyError(Exception):
-    """No key may sign now: the service is not ready."""
+    """No key may sign now: the service is not ready. The message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A signing key as the database keeps it."""
+class Thread(Protocol):
+    """Where signatures are made; a hardware module or a key service can stand behind it one day."""
 
-    kid: str
-    alg: str
+    async def sign(self, work: Callable[[], bytes]) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey(ScheduledKey):
+    """A signing key as the database keeps it. Without `sealed` it only verifies."""
+
     public_jwk: PublicJwk
-    sealed: Sealed
-    lifetime: Lifetime
+    sealed: Sealed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +46,107 @@ class JwkSet:
     valid_until: float
 
 
-class Keyring:
-    """Picks the signing key by the time, signs with it, and keeps the JWK Set of the moment ready to serve."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What keeps an instance honest, in seconds: see `Keyring.sign` and `Keyring.max_age`."""
 
-    def __init__(self, sealer: Sealer, thread: SignerThread) -> None:
+    skew: float = 30.0
+    offline: float = 60.0
+    publish_ahead: float = 86400.0
+    max_age: float = 300.0
+
+
+class Keyring:
+    """Picks the signing key by the time, signs with it, and keeps the JWK Set of the moment ready to serve.
+
+    Every `now` that it is given comes from the one clock that all instances share. While that clock is in doubt the
+    phases are frozen: no key begins or ends to sign, and none leaves the JWK Set.
+    """
+
+    def __init__(self, sealer: Sealer, thread: Thread, bounds: Bounds = Bounds()) -> None:
         self._sealer = sealer
         self._thread = thread
+        self._bounds = bounds
         self._keys: Sequence[StoredKey] = ()
-        self._private: dict[str, RSAPrivateKey] = {}
+        self._read_at = float("-inf")
+        self._frozen_at: float | None = None
+        self._signers: dict[str, Sign] = {}
         self._headers: dict[tuple[str, str], bytes] = {}
         self._jwks: JwkSet | None = None
-
-    def replace(self, keys: Iterable[StoredKey], now: float) -> None:
-        """Takes the keys that the database holds.
-
-        A row that does not open is reported and skipped, though its public half stays published. Raises
-        UnknownSealingKeyError when a key of ours is sealed under a key-encryption key that we were not given.
-        """
-        keys = tuple(keys)
-        if keys == self._keys:
-            return
-        self._private = dict(self._opened(keys, now))
-        self._keys, self._jwks = keys, None
-
-    def _opened(self, keys: Iterable[StoredKey], now: float) -> Iterable[tuple[str, RSAPrivateKey]]:
-        for key in keys:
-            if key.lifetime.phase(now) not in (Phase.PUBLISHED, Phase.SIGNING):
-                continue
-            if key.kid in self._private:
-                yield key.kid, self._private[key.kid]
-                continue
-            try:
-                yield key.kid, load_private(self._sealer.open(key.kid, key.sealed))
-            except UnknownSealingKeyError:
-                raise
-            except (UnsealError, ValueError) as error:
-                log.error("signing key unusable", extra={"kid": key.kid, "reason": str(error)})  # noqa: TRY400
 
     @property
     def keys(self) -> Sequence[StoredKey]:
         return self._keys
 
-    def signing_key(self, now: float) -> StoredKey:
-        """The key that signs at `now`: of several the youngest. Raises NoSigningKeyError."""
-        able = [key for key in self._keys if key.lifetime.phase(now) is Phase.SIGNING and key.kid in self._private]
-        if not able:
-            raise NoSigningKeyError("No signing key is usable now.")
-        return max(able, key=lambda key: key.lifetime.sign_from)
+    @property
+    def frozen_at(self) -> float | None:
+        return self._frozen_at
 
-    async def sign(self, claims: Mapping[str, object], *, typ: str, now: float) -> str:
-        """A compact JWS by the key that signs at `now`. Raises NoSigningKeyError."""
+    def replace(self, keys: Iterable[StoredKey], now: float) -> None:
+        """Takes the keys that the database held at `now`, and forgets private halves that are past their time.
+
+        A row that does not open is reported and skipped, though its public half stays published. Raises
+        UnknownSealingKeyError when a key is sealed under a key-encryption key that we were not given.
+        """
+        keys = tuple(keys)
+        self._signers = dict(self._opened(keys, self._phase_time(now)))
+        self._read_at = now
+        if keys != self._keys:
+            self._keys, self._jwks, self._headers = keys, None, {}
+
+    def freeze(self, at: float) -> None:
+        """Stops the phases at `at`: the clock is in doubt."""
+        self._frozen_at, self._jwks = at, None
+
+    def thaw(self) -> None:
+        """Lets the phases go on."""
+        self._frozen_at, self._jwks = None, None
+
+    def _phase_time(self, now: float) -> float:
+        return now if self._frozen_at is None else min(now, self._frozen_at)
+
+    def _opened(self, keys: Iterable[StoredKey], now: float) -> Iterable[tuple[str, Sign]]:
+        for key in keys:
+            if key.sealed is None or key.lifetime.phase(now) not in PRIVATE_PHASES:
+                continue
+            if key.kid in self._signers:
+                yield key.kid, self._signers[key.kid]
+                continue
+            try:
+                yield key.kid, load_signer(key.alg, self._sealer.open(key.kid, key.sealed))
+            except UnknownSealingKeyError:
+                raise
+            except (UnsealError, ValueError) as error:
+                log.error("signing key unusable", extra={"kid": key.kid, "reason": str(error)})  # noqa: TRY400
+
+    def unusable(self, now: float) -> Sequence[str]:
+        """The kids that should be able to sign and cannot, because their rows are damaged."""
+        at = self._phase_time(now)
+        return [k.kid for k in self._keys if k.lifetime.phase(at) in PRIVATE_PHASES and k.kid not in self._signers]
+
+    def signing_key(self, now: float) -> StoredKey:
+        """The key that signs at `now`. Raises NoSigningKeyError."""
+        if now - self._read_at > self._bounds.offline:
+            raise NoSigningKeyError(f"The key table was not read for {now - self._read_at:.0f} s.")
+        at = self._phase_time(now)
+        for key in self._keys:
+            if key.lifetime.phase(at) is Phase.SIGNING and key.kid in self._signers:
+                return key
+        raise NoSigningKeyError("No key signs now.")
+
+    async def sign(self, claims: Mapping[str, object], *, typ: str, now: float) -> tuple[str, str]:
+        """A compact JWS by the key that signs at `now`, and the kid of that key. Raises NoSigningKeyError.
+
+        A token must end before its key stops verifying, clock skew included. Since `now` and `exp` are of one
+        reading of the clock, a process that is paused between that reading and the signature does no harm.
+        """
         key = self.signing_key(now)
-        private = self._private[key.kid]
+        exp = claims["exp"]
+        if not isinstance(exp, int) or exp + self._bounds.skew > key.lifetime.verify_until:
+            raise NoSigningKeyError("The token would outlive its key.")
         message = jws.signing_input(self._header(key, typ), claims)
-        signature = await self._thread.sign(lambda: jws.rs256(private, message))
-        return (message + b"." + jws.base64url(signature)).decode()
+        signature = await self._thread.sign(partial(self._signers[key.kid], message))
+        return (message + b"." + jws.base64url(signature)).decode(), key.kid
 
     def _header(self, key: StoredKey, typ: str) -> bytes:
         header = self._headers.get((key.kid, typ))
@@ -105,10 +155,21 @@ class Keyring:
         return header
 
     def jwks(self, now: float) -> JwkSet:
-        """The JWK Set at `now`. Raises NoSigningKeyError rather than serve an empty one."""
-        if self._jwks is None or now >= self._jwks.valid_until:
-            self._jwks = _jwk_set(self._keys, now)
+        """The JWK Set at `now`. Raises NoSigningKeyError rather than give an empty one."""
+        at = self._phase_time(now)
+        if self._jwks is None or at >= self._jwks.valid_until:
+            self._jwks = _jwk_set(self._keys, at)
         return self._jwks
+
+    def max_age(self, now: float) -> int:
+        """Seconds for which a verifier may keep the JWK Set.
+
+        It is the same for everybody, so that caches do not end together, with one exception: a key that we have not
+        heard of, because we lost the database, can sign from `publish_ahead` after our last look. What we serve must
+        have left every cache by then.
+        """
+        unheard_of = self._read_at + self._bounds.publish_ahead - self._bounds.skew
+        return max(0, int(min(self._bounds.max_age, unheard_of - now)))
 
 
 def _jwk_set(keys: Iterable[StoredKey], now: float) -> JwkSet:

@@ -1,16 +1,20 @@
 """When a key is published, signs, verifies and goes: pure functions of its instants and of `now`.
 
 Instants are POSIX seconds of the database's clock, durations are seconds. A phase is stored nowhere: every instance
-that knows the same instants and the same time agrees without talking, and only making a key needs a lock.
+that knows the same instants and the same time agrees without talking, and only changing the instants needs a lock.
 
     publish_at        sign_from            sign_until           verify_until
         |  published      |     signing        |    verifying        |  retired
-        |<-publish_ahead->|<-rotation_period-->|<-- retention ------>|
+        |<-publish_ahead->|<-rotation_period-->|<---- retention ---->|
+
+The keys that sign now or will are the *line*: each signs until the next one begins, so at every instant exactly one
+key signs.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
 
 
 class Phase(StrEnum):
@@ -26,6 +30,9 @@ class Phase(StrEnum):
 PUBLIC_PHASES = frozenset({Phase.PUBLISHED, Phase.SIGNING, Phase.VERIFYING})
 """The phases in which a key is in the JWK Set."""
 
+PRIVATE_PHASES = frozenset({Phase.PUBLISHED, Phase.SIGNING})
+"""The phases in which there is a use for the private half. After them it is destroyed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
@@ -38,7 +45,7 @@ class Lifetime:
     revoked_at: float | None = None
 
     def phase(self, now: float) -> Phase:
-        """The phase at `now`. A key that is not yet to be published counts as published: it may be, it need not."""
+        """The phase at `now`."""
         if self.revoked_at is not None and self.revoked_at <= now:
             return Phase.REVOKED
         if now < self.sign_from:
@@ -53,38 +60,50 @@ class Lifetime:
         ahead = [instant for instant in instants if instant > now]
         return None if self.phase(now) is Phase.REVOKED or not ahead else min(ahead)
 
+    def withdrawn(self, now: float) -> "Lifetime":
+        """The lifetime of a key that was published and is not to sign after all. It leaves the JWK Set."""
+        return replace(self, sign_from=now, sign_until=now, verify_until=now)
+
 
 @dataclass(frozen=True, slots=True)
 class RotationPolicy:
     """The durations that make a lifetime.
 
-    `retention` is how long a key verifies after it signed last: the longest token plus the clock skew that
-    verifiers may have. `publish_ahead` is how long every verifier needs to have seen a key before it signs.
+    `publish_ahead` is how long every verifier needs to have seen a key before it signs. `retention` is how long a key
+    verifies after it signed last: the longest token, the skew of verifiers' clocks, and `propagation`, within which
+    every instance that reaches the database has read a change of the instants.
     """
 
     rotation_period: float
     publish_ahead: float
     retention: float
+    propagation: float = 10.0
 
-    def lifetime(self, *, publish_at: float, sign_from: float) -> Lifetime:
-        sign_until = sign_from + self.rotation_period
+    def signing(self, life: Lifetime, sign_from: float, sign_until: float) -> Lifetime:
+        """The same key, signing from and until other instants. `verify_until` only ever rises."""
+        verify_until = max(life.verify_until, sign_until + self.retention)
+        return replace(life, sign_from=sign_from, sign_until=sign_until, verify_until=verify_until)
+
+    def new(self, *, publish_at: float, sign_from: float, sign_until: float | None = None) -> Lifetime:
+        """The lifetime of a new key, that signs for a whole period unless told otherwise."""
+        sign_until = sign_from + self.rotation_period if sign_until is None else sign_until
         return Lifetime(publish_at, sign_from, sign_until, sign_until + self.retention)
 
 
-def missing_lifetimes(existing: Iterable[Lifetime], now: float, policy: RotationPolicy) -> Sequence[Lifetime]:
-    """The lifetimes of the keys to make at `now`: one that signs, and the one that signs after it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledKey:
+    """What planning needs to know of a key. `asked_at` is when somebody asked by hand that it sign."""
 
-    The successor is made as soon as its predecessor begins to sign, so it is published for a whole rotation period,
-    never less than `publish_ahead`. Where no key can sign (the very first start, or all instances slept through the
-    end of the last key), one signs at once: verifiers may then meet it before they refetch.
-    """
-    alive = sorted((life for life in existing if life.revoked_at is None), key=lambda life: life.sign_from)
-    made: list[Lifetime] = []
-    signing = next((life for life in alive if life.phase(now) is Phase.SIGNING), None)
-    if signing is None:
-        signing = policy.lifetime(publish_at=now, sign_from=now)
-        made.append(signing)
-    if not any(life.sign_from >= signing.sign_until for life in alive):
-        sign_from = max(signing.sign_until, now + policy.publish_ahead)
-        made.append(policy.lifetime(publish_at=now, sign_from=sign_from))
-    return made
+    kid: str
+    alg: str
+    lifetime: Lifetime
+    asked_at: float | None = None
+
+
+Key = TypeVar("Key", bound=ScheduledKey)
+
+
+def line(keys: Iterable[Key], now: float) -> Sequence[Key]:
+    """The keys that sign now or will, in the order in which they do."""
+    able = [key for key in keys if key.lifetime.phase(now) in PRIVATE_PHASES]
+    return sorted(able, key=lambda key: key.lifetime.sign_from)

@@ -1,6 +1,5 @@
 """Uses the server of a home folder, and sees to it that there is one."""
 
-import json
 import os
 import select
 import socket
@@ -48,13 +47,14 @@ def attach(home: Path, *, timeout: float = 60.0) -> Iterator[str]:
         try:
             # Waits while a supervisor is stopping the server. From then on none begins to.
             clients = membership.enter_context(hold(cluster.clients_lock, SHARED, timeout=timeout))
-            dsn = _served(cluster) or _start(cluster, home, deadline)
+            if not _serves(cluster):
+                _start(cluster, home, deadline)
         except TimeoutError:
             raise EmbeddedPostgresError(
                 f"PostgreSQL was not ready within {timeout:g} s: look into {cluster.log}, then try again."
             ) from None
         try:
-            yield dsn
+            yield cluster.dsn
         finally:
             alone = try_lock(clients, EXCLUSIVE)
             membership.close()
@@ -62,14 +62,17 @@ def attach(home: Path, *, timeout: float = 60.0) -> Iterator[str]:
                 _await_stop(cluster)
 
 
-def _served(cluster: Cluster) -> str | None:
-    """The DSN if a server is ready and has a supervisor; a state file alone may be stale."""
+def _serves(cluster: Cluster) -> bool:
+    """Whether the server is ready and has a supervisor, without whom it is about to stop."""
+    return _is_genuine(cluster) and _admits(cluster.socket) and is_held(cluster.supervisor_lock)
+
+
+def _is_genuine(cluster: Cluster) -> bool:
+    """Whether the socket's folder is the server's: below /tmp, somebody else could have made it first."""
     try:
-        state = json.loads(cluster.state.read_text())
+        return cluster.socket_folder.lstat().st_uid == cluster.data.stat().st_uid
     except FileNotFoundError:
-        return None
-    serves = _admits(cluster.socket) and is_held(cluster.supervisor_lock)
-    return str(state["dsn"]) if serves else None
+        return False
 
 
 def _admits(path: Path) -> bool:
@@ -86,7 +89,7 @@ def _admits(path: Path) -> bool:
     return answer.startswith(_AUTHENTICATION)
 
 
-def _start(cluster: Cluster, home: Path, deadline: float) -> str:
+def _start(cluster: Cluster, home: Path, deadline: float) -> None:
     """Starts supervisors until one serves: ours, or that of another client who was faster.
 
     Raises `EmbeddedPostgresError` with the words of ours if it fails, `TimeoutError` at the deadline.
@@ -95,8 +98,8 @@ def _start(cluster: Cluster, home: Path, deadline: float) -> str:
         with _supervisor(cluster, home) as output:
             _await_outcome(output, deadline)
         while True:
-            if dsn := _served(cluster):
-                return dsn
+            if _serves(cluster):
+                return
             if time.monotonic() >= deadline:
                 raise TimeoutError
             if not is_held(cluster.supervisor_lock):
@@ -165,6 +168,6 @@ def _await_stop(cluster: Cluster) -> None:
     left = time.monotonic()
     while is_held(cluster.supervisor_lock):
         waited = time.monotonic() - left
-        if waited > _STOP_SECONDS or (waited > _NOTICE_SECONDS and cluster.state.exists()):
+        if waited > _STOP_SECONDS or (waited > _NOTICE_SECONDS and _serves(cluster)):
             return
         time.sleep(POLL_SECONDS)

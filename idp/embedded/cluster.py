@@ -4,7 +4,6 @@ HOME/cluster            a folder, or for root a link to one (see `locate`)
     clients.lock        shared by everyone who uses the server
     supervisor.lock     held by the one supervisor
     server.lock         held by the postmaster and by every process that it started
-    state.json          the DSN, while the server accepts connections
     server.log          what supervisor and server said since the last start
     postgresql.conf, pg_hba.conf, pg_ident.conf
     data/               PostgreSQL's own; nobody else ever writes in it
@@ -19,6 +18,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from idp.embedded.account import Account
 from idp.embedded.binaries import major_of
@@ -72,11 +72,6 @@ class Cluster:
         return self.folder / "server.lock"
 
     @property
-    def state(self) -> Path:
-        """There while the server accepts connections."""
-        return self.folder / "state.json"
-
-    @property
     def log(self) -> Path:
         """Emptied by each supervisor when it starts."""
         return self.folder / "server.log"
@@ -105,6 +100,12 @@ class Cluster:
     def socket(self) -> Path:
         """What clients connect to."""
         return self.socket_folder / f".s.PGSQL.{PORT}"
+
+    @property
+    def dsn(self) -> str:
+        """Connects as the superuser to the maintenance database."""
+        # With its port, or PGPORT in a client's environment would lead it astray.
+        return f"postgresql://postgres@/postgres?host={quote(str(self.socket_folder))}&port={PORT}"
 
     @property
     def major(self) -> int | None:

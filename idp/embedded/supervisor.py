@@ -8,7 +8,6 @@ On standard output comes one sentence if PostgreSQL cannot serve. It is closed a
 so whoever reads it to its end knows the outcome.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -19,12 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from urllib.parse import quote
 
 from idp.embedded import server
 from idp.embedded.account import Account, server_account
 from idp.embedded.binaries import Programs, find_programs, readable_programs
-from idp.embedded.cluster import PORT, Cluster, locate
+from idp.embedded.cluster import Cluster, locate
 from idp.embedded.errors import EmbeddedPostgresError
 from idp.embedded.locks import EXCLUSIVE, hold, is_held, open_lock, try_lock
 
@@ -64,7 +62,6 @@ def supervise(home: Path) -> None:
     clients = open_lock(cluster.clients_lock)
     try:
         if try_lock(lock, EXCLUSIVE):
-            cluster.state.unlink(missing_ok=True)  # a killed supervisor left it
             _serve(cluster, account, Departure(clients))
     finally:
         # In this order, so that a client that was let in finds no supervisor that is about to go.
@@ -83,7 +80,6 @@ def _serve(cluster: Cluster, account: Account, departure: Departure) -> None:
         try:
             _watch(postmaster, cluster, departure)
         finally:
-            cluster.state.unlink(missing_ok=True)
             server.stop(postmaster)
             shutil.rmtree(cluster.socket_folder, ignore_errors=True)
 
@@ -121,25 +117,16 @@ def _server_lock(cluster: Cluster) -> Iterator[int]:
 
 
 def _watch(postmaster: subprocess.Popen[bytes], cluster: Cluster, departure: Departure) -> None:
-    """Announces the server when it is ready; returns when it has died or is not needed any more."""
+    """Tells when the server is ready; returns when it has died or is not needed any more."""
     while not server.is_ready(cluster):
         if postmaster.poll() is not None:
             raise EmbeddedPostgresError(server.failure("PostgreSQL did not start", cluster))
         if departure.is_due():
             return
         time.sleep(_STARTING_TICK_SECONDS)
-    _announce(cluster)
+    _close_output()
     while postmaster.poll() is None and not departure.is_due():
         time.sleep(_TICK_SECONDS)
-
-
-def _announce(cluster: Cluster) -> None:
-    # With its port, or PGPORT in a client's environment would lead it astray.
-    dsn = f"postgresql://postgres@/postgres?host={quote(str(cluster.socket_folder))}&port={PORT}"
-    unfinished = cluster.state.with_suffix(".new")
-    unfinished.write_text(json.dumps({"dsn": dsn}))
-    unfinished.rename(cluster.state)
-    _close_output()
 
 
 def _close_output() -> None:

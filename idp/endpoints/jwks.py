@@ -12,18 +12,18 @@ from keys.keyring import Keyring, NoSigningKeyError
 
 @dataclass(frozen=True, slots=True)
 class JwksEndpoint:
-    """Serves the JWK Set. `max_age` (seconds) is constant, so that caches of many verifiers do not end together."""
+    """Serves the JWK Set."""
 
     keyring: Keyring
     clock: Clock
-    max_age: int
 
     async def handle(self, request: Request) -> Response:
         try:
-            jwks = self.keyring.jwks(self.clock())
+            now = self.clock()
+            jwks = self.keyring.jwks(now)
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
-        headers = {"Cache-Control": f"public, max-age={self.max_age}, must-revalidate", "ETag": jwks.etag}
+        headers = {"Cache-Control": f"public, max-age={self.keyring.max_age(now)}, must-revalidate", "ETag": jwks.etag}
         if is_current(request.headers.get("if-none-match"), jwks.etag):
             return Response(status_code=304, headers=headers)
         return Response(jwks.body, headers=headers, media_type="application/json")

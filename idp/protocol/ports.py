@@ -39,8 +39,8 @@ class Audit(Protocol):
 class Signer(Protocol):
     """Signs with the key that the time asks for."""
 
-    async def sign(self, claims: dict[str, object], *, typ: str, now: float) -> str:
-        """The compact JWS. Raises NoSigningKeyError when no key may sign at `now`."""
+    async def sign(self, claims: dict[str, object], *, typ: str, now: float) -> tuple[str, str]:
+        """The compact JWS, and the kid that signed it. Raises NoSigningKeyError when no key may sign at `now`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,13 @@ def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """A successful answer (RFC 6749 §5.1). `jti` is for the audit log, not for the client."""
+    """A successful answer (RFC 6749 §5.1). `jti` and `kid` are for the audit log."""
 
     access_token: str
     expires_in: int
     scope: tuple[str, ...]
     jti: str
+    kid: str
 
     def body(self) -> dict[str, Any]:
         body = {"access_token": self.access_token, "token_type": "Bearer", "expires_in": self.expires_in}

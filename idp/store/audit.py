@@ -63,6 +63,17 @@ class AuditLog:
         )
         return [_record(row) for row in rows]
 
+    async def tokens_alive(self, kid: str, seconds: float) -> Mapping[str, int]:
+        """How many access tokens this key signed within the last `seconds`, by client."""
+        rows = await self._executor.fetch_all(
+            """select client_id, count(*) as tokens from audit_log
+               where event = 'token.issued' and at > now() - make_interval(secs => $2) and detail ->> 'kid' = $1
+               group by client_id order by client_id""",
+            kid,
+            seconds,
+        )
+        return {row["client_id"]: row["tokens"] for row in rows}
+
 
 def _values(event: AuditEvent) -> Iterable[str | None]:
     return (

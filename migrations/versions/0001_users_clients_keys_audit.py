@@ -74,8 +74,12 @@ create table signing_keys (
     sign_until timestamptz not null,
     verify_until timestamptz not null,
     revoked_at timestamptz,
+    asked_at timestamptz,
     created_at timestamptz not null default now(),
-    check (publish_at <= sign_from and sign_from < sign_until and sign_until < verify_until)
+    check (publish_at <= sign_from and sign_from <= sign_until and sign_until <= verify_until),
+    check ((sealed is null) = (sealed_by is null)),
+    constraint one_key_signs_at_a_time exclude using gist (tstzrange(sign_from, sign_until) with &&)
+        where (revoked_at is null) deferrable initially deferred
 );
 
 create table login_tries (

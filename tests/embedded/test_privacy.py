@@ -1,18 +1,21 @@
 """Only the user who started the server gets in, and nothing of theirs gets out."""
 
 import os
+import shutil
 import socket
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from idp.embedded import EmbeddedPostgresError, attach
 from idp.embedded.account import server_account
 from idp.embedded.cluster import Cluster
+from idp.embedded.locks import EXCLUSIVE, hold
 from tests.embedded.clusters import cluster_of, postmaster_of, supervisor_of, value
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -63,6 +66,34 @@ def test_file_permissions_keep_others_from_the_socket(kept_home: Path) -> None:
             greeting(cluster.socket)
 
 
+@ROOT_ONLY
+def test_a_server_that_somebody_else_put_in_our_place_is_not_taken_for_ours(folder: Path) -> None:
+    home = folder / ("long" * 30)
+    cluster = cluster_of(home)
+    cluster.data.mkdir()
+    assert cluster.socket_folder.is_relative_to("/tmp")
+    cluster.socket_folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as impostor, hold(cluster.supervisor_lock, EXCLUSIVE, timeout=0):
+        impostor.bind(str(cluster.socket))
+        impostor.listen()
+        os.chown(cluster.socket_folder, UNUSED_UID, UNUSED_UID)
+        Thread(target=answer_all, args=(impostor,), daemon=True).start()
+        with pytest.raises(EmbeddedPostgresError, match="not ready"), attach(home, timeout=0.5):
+            pass
+        impostor.shutdown(socket.SHUT_RDWR)
+    shutil.rmtree(cluster.socket_folder)
+
+
+def answer_all(impostor: socket.socket) -> None:
+    """Lets everybody in, as the real server would let us."""
+    with suppress(OSError):
+        while True:
+            connection, _ = impostor.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"R\0\0\0\x08\0\0\0\0")
+
+
 def test_there_is_no_password_and_no_trust(kept_home: Path) -> None:
     with attach(kept_home):
         rules = (cluster_of(kept_home).folder / "pg_hba.conf").read_text()
@@ -75,7 +106,6 @@ def test_nothing_but_the_starter_may_read(kept_home: Path) -> None:
         private = [
             cluster.data,
             cluster.socket_folder,
-            cluster.state,
             cluster.log,
             cluster.clients_lock,
             cluster.supervisor_lock,

@@ -54,7 +54,6 @@ def test_who_leaves_last_waits_for_the_end_of_the_server(kept_home: Path) -> Non
     with attach(kept_home):
         postmaster = postmaster_of(cluster_of(kept_home))
     assert has_ended(postmaster)
-    assert not cluster_of(kept_home).state.exists()
 
 
 def test_the_server_stops_when_its_last_user_is_killed(kept_home: Path, start_client: StartClient) -> None:

@@ -1,0 +1,255 @@
+"""Changes of the key table: each a plan (`keys.planning`), made and carried out in one transaction under one lock.
+
+So a process that dies at any step leaves the table as it was before or after, and of several instances that want the
+same change one makes it and the others find it made.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from idp.directory import OPERATOR, Actor
+from idp.protocol.audit import AuditEvent
+from idp.store import Aggregates, Store
+from keys.jwk import KeyPair, generate, public_jwk
+from keys.keyring import StoredKey
+from keys.planning import Plan, revocation, rotation, upkeep
+from keys.schedule import PRIVATE_PHASES, Lifetime, RotationPolicy, line
+from keys.sealing import Sealer
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+MOST_KEYS_PER_CHANGE = 4
+"""The most keys that one change can make: a successor by rotation, two by revocation, and upkeep's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """What new keys are like, and when they serve."""
+
+    policy: RotationPolicy
+    alg: str = "RS256"
+    bits: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class RotationAnswer:
+    """The key that was asked to sign. `new` tells a rotation that this call made from one that was under way."""
+
+    key: StoredKey
+    new: bool
+    immediate: bool
+    noticed_until: float | None
+    """For an immediate rotation: until when a verifier that fetched the JWK Set before the key was published may
+    reject its tokens; None when nobody can notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationAnswer:
+    """What a revocation means. `alive` counts the tokens of the key that had not expired, by client."""
+
+    revoked: StoredKey
+    signing: StoredKey
+    unseen: StoredKey
+    alive: Mapping[str, int] = field(default_factory=dict)
+
+
+class Spares:
+    """Key pairs made ahead of need, off the event loop: making one takes longer than a transaction should."""
+
+    def __init__(self, settings: KeySettings) -> None:
+        self._settings = settings
+        self._pairs: list[KeyPair] = []
+
+    async def ensure(self, count: int) -> None:
+        """Makes pairs until `count` are there."""
+        while len(self._pairs) < count:
+            self._pairs.append(await asyncio.to_thread(generate, self._settings.alg, self._settings.bits))
+
+    def peek(self, count: int) -> Sequence[KeyPair]:
+        """The first pairs, still ours until `used`: a transaction may have to be tried again."""
+        assert len(self._pairs) >= count, "ensure() comes first"
+        return self._pairs[:count]
+
+    def used(self, pairs: Sequence[KeyPair]) -> None:
+        self._pairs = [pair for pair in self._pairs if pair not in pairs]
+
+
+class _Change:
+    """One transaction's view of the key table. `now` is whole seconds, so that instants survive any rounding."""
+
+    def __init__(self, store: Aggregates, keys: Sequence[StoredKey], now: float, operations: "KeyOperations") -> None:
+        self.store = store
+        self.keys = keys
+        self.now = now
+        self.used: list[KeyPair] = []
+        self._operations = operations
+
+    async def carry_out(self, plan: Plan) -> None:
+        """Writes a plan, and takes over what the table then holds."""
+        settings, sealer = self._operations.settings, self._operations.sealer
+        for kid, lifetime in plan.changed.items():
+            await self.store.signing_keys.change(kid, lifetime)
+        if plan.asked is not None and plan.asked in plan.changed:
+            await self.store.signing_keys.mark_asked(plan.asked, self.now)
+        pairs = self._operations.spares.peek(len(self.used) + len(plan.made))[len(self.used) :]
+        for pair, lifetime in zip(pairs, plan.made, strict=True):
+            key = _sealed(sealer, pair, lifetime)
+            await self.store.signing_keys.add(key)
+            await self.store.audit.add(_event("key.created", key.kid, OPERATOR, alg=settings.alg))
+            log.info("signing key made", extra={"kid": key.kid, "sign_from": lifetime.sign_from})
+        self.used += pairs
+        if plan:
+            self.keys = await self.store.signing_keys.all()
+
+    async def keep_up(self) -> None:
+        """Does what is due by itself, and destroys private halves that can sign no more."""
+        await self.carry_out(
+            upkeep(self.keys, self.now, self._operations.settings.policy, self._operations.settings.alg)
+        )
+        spent = [k.kid for k in self.keys if k.sealed and k.lifetime.phase(self.now) not in PRIVATE_PHASES]
+        if spent:
+            await self.store.signing_keys.destroy_private(spent)
+            self.keys = await self.store.signing_keys.all()
+
+    def key(self, kid: str) -> StoredKey:
+        return next(key for key in self.keys if key.kid == kid)
+
+
+class KeyOperations:
+    """What can be done to the keys of an installation."""
+
+    def __init__(self, store: Store, sealer: Sealer, settings: KeySettings) -> None:
+        self.sealer = sealer
+        self.settings = settings
+        self.spares = Spares(settings)
+        self._store = store
+
+    def is_due(self, keys: Sequence[StoredKey], now: float) -> bool:
+        """Whether `keep_up` would change anything: asked every second, so without a transaction."""
+        spent = any(key.sealed and key.lifetime.phase(now) not in PRIVATE_PHASES for key in keys)
+        return spent or bool(upkeep(keys, math.floor(now), self.settings.policy, self.settings.alg))
+
+    async def keep_up(self) -> Sequence[StoredKey]:
+        """Makes the keys that are missing, in whichever instance comes first. Gives the keys that there are then."""
+
+        async def work(change: _Change) -> Sequence[StoredKey]:
+            await change.keep_up()
+            return change.keys
+
+        return await self._change(work)
+
+    async def rotate(self, by: Actor, *, immediate: bool) -> RotationAnswer:
+        """Lets the next key sign as soon as nobody can notice, or at once. Concurrent calls make one rotation."""
+
+        async def work(change: _Change) -> RotationAnswer:
+            await change.keep_up()
+            plan = rotation(change.keys, change.now, self.settings.policy, immediate=immediate)
+            assert plan.asked is not None
+            await change.carry_out(plan)
+            await change.keep_up()
+            key = change.key(plan.asked)
+            if plan:
+                event = "key.rotated" if immediate else "key.rotation_asked"
+                await change.store.audit.add(_event(event, key.kid, by))
+            safe_from = key.lifetime.publish_at + self.settings.policy.publish_ahead
+            noticed_until = safe_from if immediate and key.lifetime.sign_from < safe_from else None
+            return RotationAnswer(key, bool(plan), immediate, noticed_until)
+
+        return await self._change(work)
+
+    async def revoke(self, kid: str, by: Actor) -> RevocationAnswer:
+        """Ends a key at once, and lets another sign. Raises NoSuchKeyError."""
+
+        async def work(change: _Change) -> RevocationAnswer:
+            await change.keep_up()
+            await change.carry_out(revocation(change.keys, kid, change.now, self.settings.policy))
+            await change.keep_up()
+            await change.store.audit.add(_event("key.revoked", kid, by))
+            alive = await change.store.audit.tokens_alive(kid, self.settings.policy.retention)
+            signing, unseen = line(change.keys, change.now)[:2]
+            return RevocationAnswer(change.key(kid), signing, unseen, alive)
+
+        return await self._change(work)
+
+    async def replace_unusable(self, kids: Sequence[str]) -> Sequence[StoredKey]:
+        """Lets another key sign instead of keys whose rows are damaged. Their public halves stay published."""
+
+        async def work(change: _Change) -> Sequence[StoredKey]:
+            await change.keep_up()
+            waiting = line(change.keys, change.now)
+            if waiting[0].kid in kids:
+                await change.carry_out(rotation(change.keys, change.now, self.settings.policy, immediate=True))
+            elif waiting[1].kid in kids:
+                await change.carry_out(Plan({waiting[1].kid: waiting[1].lifetime.withdrawn(change.now)}))
+            await change.keep_up()
+            return change.keys
+
+        return await self._change(work)
+
+    async def reseal(self, by: Actor) -> int:
+        """Seals every private half with the first key-encryption key. Gives how many were sealed with another.
+
+        Raises UnsealError when one does not open; then none is changed.
+        """
+
+        async def work(change: _Change) -> int:
+            wanted = self.sealer.keys[0].fingerprint
+            moved = [key for key in change.keys if key.sealed and key.sealed.sealed_by != wanted]
+            for key in moved:
+                assert key.sealed is not None
+                private = self.sealer.open(key.kid, key.sealed)
+                await change.store.signing_keys.reseal(key.kid, self.sealer.seal(key.kid, private))
+                await change.store.audit.add(_event("key.resealed", key.kid, by))
+            return len(moved)
+
+        return await self._change(work)
+
+    async def import_public(self, jwks: Sequence[Mapping[str, Any]], until: float, by: Actor) -> Sequence[str]:
+        """Publishes a predecessor's public keys until the instant `until`, so that its tokens stay good.
+
+        Gives the kids that were not there before. Raises NotAPublicKeyError; then none is imported.
+        """
+        public = [public_jwk(jwk) for jwk in jwks]
+
+        async def work(change: _Change) -> Sequence[str]:
+            there = {key.kid for key in change.keys}
+            lifetime = Lifetime(change.now, change.now, change.now, until)
+            fresh = [jwk for jwk in public if jwk["kid"] not in there]
+            for jwk in fresh:
+                key = StoredKey(kid=jwk["kid"], alg=jwk["alg"], lifetime=lifetime, public_jwk=jwk, sealed=None)
+                await change.store.signing_keys.add(key)
+                await change.store.audit.add(_event("key.imported", key.kid, by))
+            return [jwk["kid"] for jwk in fresh]
+
+        return await self._change(work)
+
+    async def _change(self, work: Callable[[_Change], Awaitable[T]]) -> T:
+        """Runs `work` under the lock. Time and keys are read after the lock was got: waiting for it takes time."""
+        await self.spares.ensure(MOST_KEYS_PER_CHANGE)
+        used: list[KeyPair] = []
+
+        async def attempt(store: Aggregates) -> T:
+            await store.signing_keys.lock()
+            now = float(math.floor(await store.now()))
+            change = _Change(store, await store.signing_keys.all(), now, self)
+            outcome = await work(change)
+            used[:] = change.used
+            return outcome
+
+        outcome = await self._store.transact(attempt)
+        self.spares.used(used)
+        return outcome
+
+
+def _sealed(sealer: Sealer, pair: KeyPair, lifetime: Lifetime) -> StoredKey:
+    sealed = sealer.seal(pair.kid, pair.private)
+    return StoredKey(kid=pair.kid, alg=pair.alg, lifetime=lifetime, public_jwk=pair.public_jwk, sealed=sealed)
+
+
+def _event(event: str, kid: str, by: Actor, **detail: str) -> AuditEvent:
+    return AuditEvent(event, "success", by.origin, actor=by.id, subject=kid, detail=detail)
