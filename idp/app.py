@@ -32,6 +32,7 @@ from idp.endpoints.envelope import Envelope
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
+from idp.endpoints.resource import resource
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
@@ -42,7 +43,8 @@ from idp.passwords.pool import HashPool
 from idp.protocol.ports import Ports
 from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
-from idp.signing.operations import KeyOperations, KeySettings
+from idp.signing.operations import KeyOperations
+from idp.signing.readers import JwksReaders
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from keys.keyring import Bounds, Keyring
@@ -60,6 +62,7 @@ class Parts:
     signer: SignerThread
     keyring: Keyring
     operations: KeyOperations
+    readers: JwksReaders
     keeper: KeyKeeper
     pool: HashPool
     audit: AuditQueue
@@ -93,16 +96,12 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
     signer = SignerThread()
     sealer = Sealer(settings.key_encryption_keys)
     keyring = Keyring(sealer, signer, _bounds(settings))
-    operations = KeyOperations(store, sealer, key_settings(settings))
-    keeper = KeyKeeper(store, keyring, clock, operations)
+    operations = KeyOperations(store, sealer, settings.key_settings)
+    readers = JwksReaders(store, clock)
+    keeper = KeyKeeper(store, keyring, clock, operations, readers)
     pool = HashPool(max(1, settings.hash_concurrency // workers))
     audit = AuditQueue(store.audit)
-    return Parts(database, store, clock, signer, keyring, operations, keeper, pool, audit, Metrics())
-
-
-def key_settings(settings: Settings) -> KeySettings:
-    """What new signing keys are like."""
-    return KeySettings(settings.rotation_policy, settings.signing_algorithm, settings.signing_key_bits)
+    return Parts(database, store, clock, signer, keyring, operations, readers, keeper, pool, audit, Metrics())
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -136,30 +135,26 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     users = UsersEndpoint(bearer, people, store.users)
     admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
     cached_for = settings.jwks_max_age + settings.shared_cache_ttl
-    admin_keys = AdminKeysEndpoint(bearer, keyring, parts.operations, clock, cached_for)
+    admin_keys = AdminKeysEndpoint(bearer, keyring, parts.operations, parts.readers, clock, cached_for)
     document = MetadataEndpoint(metadata(settings.issuer, supported))
     docs = DocsEndpoint(openapi(settings.issuer), settings.issuer)
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
-        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
-        Route("/.well-known/jwks.json", JwksEndpoint(keyring, clock).handle),
-        Route("/users", users.register, methods=["POST"]),
-        Route("/users/me", users.me),
-        Route("/admin/dashboard", users.dashboard),
-        Route("/admin/users", users.list),
-        Route("/admin/users", users.add, methods=["POST"]),
-        Route("/admin/users/{user_id}", users.show),
-        Route("/admin/users/{user_id}", users.change, methods=["PATCH"]),
-        Route("/admin/clients", admin_clients.list),
-        Route("/admin/clients", admin_clients.add, methods=["POST"]),
-        Route("/admin/clients/{client_id}", admin_clients.show),
-        Route("/admin/clients/{client_id}", admin_clients.remove, methods=["DELETE"]),
-        Route("/admin/clients/{client_id}/secret", admin_clients.rotate_secret, methods=["POST"]),
-        Route("/admin/keys", admin_keys.list),
-        Route("/admin/keys/rotate", admin_keys.rotate, methods=["POST"]),
-        Route("/admin/keys/{kid}/revoke", admin_keys.revoke, methods=["POST"]),
-        Route("/admin/audit", AdminAuditEndpoint(bearer, store.audit).list),
+        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+        Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
+        resource("/users", post=users.register),
+        resource("/users/me", get=users.me),
+        resource("/admin/dashboard", get=users.dashboard),
+        resource("/admin/users", get=users.list, post=users.add),
+        resource("/admin/users/{user_id}", get=users.show, patch=users.change),
+        resource("/admin/clients", get=admin_clients.list, post=admin_clients.add),
+        resource("/admin/clients/{client_id}", get=admin_clients.show, delete=admin_clients.remove),
+        resource("/admin/clients/{client_id}/secret", post=admin_clients.rotate_secret),
+        resource("/admin/keys", get=admin_keys.list),
+        resource("/admin/keys/rotate", post=admin_keys.rotate),
+        resource("/admin/keys/{kid}/revoke", post=admin_keys.revoke),
+        resource("/admin/audit", get=AdminAuditEndpoint(bearer, store.audit).list),
         *docs.routes(),
     ]
     outside: list[BaseRoute] = [  # what stays where it is, whatever the path of the issuer

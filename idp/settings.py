@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from idp.protocol.redirection import is_loopback_host
-from keys.schedule import RotationPolicy
+from keys.schedule import KeySettings, RotationPolicy
 from keys.sealing import KEY_BYTES, SealingKey
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Settings:
     key_rotation_period: int = 30 * DAY
     key_publish_ahead: int = DAY
     jwks_max_age: int = 300
+    key_wait_for: tuple[str, ...] = ()
     shared_cache_ttl: int = 0
     clock_skew: int = 30
     offline_signing: int = 60
@@ -67,6 +68,10 @@ class Settings:
             retention=self.access_token_ttl + self.clock_skew + PROPAGATION,
             propagation=PROPAGATION,
         )
+
+    @property
+    def key_settings(self) -> KeySettings:
+        return KeySettings(self.rotation_policy, self.signing_algorithm, self.signing_key_bits, self.key_wait_for)
 
     @property
     def warnings(self) -> list[str]:
@@ -205,6 +210,10 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(networks)
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _flag(text: str) -> bool:
     return _one_of("true", "false", "1", "0")(text.lower()) in ("true", "1")
 
@@ -240,6 +249,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
         "access_token_ttl": read("IDP_ACCESS_TOKEN_TTL", _seconds(10, DAY)),
         "key_rotation_period": read("IDP_KEY_ROTATION_PERIOD", _seconds(10, 3660 * DAY)),
         "key_publish_ahead": read("IDP_KEY_PUBLISH_AHEAD", _seconds(1, 365 * DAY)),
+        "key_wait_for": read("IDP_KEY_WAIT_FOR", _names),
         "jwks_max_age": read("IDP_JWKS_MAX_AGE", _seconds(1, DAY)),
         "shared_cache_ttl": read("IDP_SHARED_CACHE_TTL", _seconds(0, 365 * DAY)),
         "clock_skew": read("IDP_CLOCK_SKEW", _seconds(0, 600)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from keys.schedule import Lifetime, Phase, RotationPolicy, ScheduledKey, line
 
+MINUTE, HOUR = 60.0, 3600.0
 ALGORITHM_PATIENCE = 600.0
 """Seconds for which a new key is left alone though it has another algorithm than the settings ask for: while
 instances with old and new settings serve side by side, they must not undo each other's keys in turn."""
@@ -98,6 +99,26 @@ def rotation(keys: Sequence[ScheduledKey], now: float, policy: RotationPolicy, *
     return Plan(changed, asked=following.kid)
 
 
+def postponement(keys: Sequence[ScheduledKey], now: float, policy: RotationPolicy) -> Plan:
+    """Puts a planned rotation off for verifiers that are awaited and have not fetched the next key.
+
+    By an hour at a time, when it is due within the minute, and in all by `publish_ahead` at the most: a verifier that
+    has died must not keep an old key for ever. A rotation that somebody asked for is not put off.
+    """
+    current, following = line(keys, now)[:2]
+    planned = current.lifetime.sign_from + policy.rotation_period
+    due = following.lifetime.sign_from
+    until = min(due + HOUR, planned + policy.publish_ahead)
+    if due - now > MINUTE or following.asked_at is not None or until <= due:
+        return Plan()
+    return Plan(
+        {
+            current.kid: policy.signing(current.lifetime, current.lifetime.sign_from, until),
+            following.kid: policy.signing(following.lifetime, until, until + policy.rotation_period),
+        }
+    )
+
+
 def revocation(keys: Sequence[ScheduledKey], kid: str, now: float, policy: RotationPolicy) -> Plan:
     """Ends a key at once. Raises NoSuchKeyError.
 
@@ -118,6 +139,13 @@ def revocation(keys: Sequence[ScheduledKey], kid: str, now: float, policy: Rotat
     else:
         made.insert(0, policy.new(publish_at=now, sign_from=now, sign_until=unseen_from))
     return Plan(changed, made)
+
+
+def recovery(keys: Sequence[ScheduledKey], now: float) -> Plan:
+    """Ends every key: after a restore of a backup, a key in it may be one that was revoked since, or is known to
+    whoever holds the backup. `upkeep` then makes new ones."""
+    living = [key for key in keys if key.lifetime.phase(now) not in (Phase.REVOKED, Phase.RETIRED)]
+    return Plan({key.kid: replace(key.lifetime, revoked_at=now) for key in living})
 
 
 def _revocable(keys: Sequence[ScheduledKey], kid: str, now: float) -> ScheduledKey:

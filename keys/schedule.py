@@ -90,6 +90,17 @@ class RotationPolicy:
         return Lifetime(publish_at, sign_from, sign_until, sign_until + self.retention)
 
 
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """What new keys are like, and when they serve."""
+
+    policy: RotationPolicy
+    alg: str = "RS256"
+    bits: int = 2048
+    awaited: tuple[str, ...] = ()
+    """Verifiers, by the name under which they fetch the JWK Set, for which a planned rotation is put off a while."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledKey:
     """What planning needs to know of a key. `asked_at` is when somebody asked by hand that it sign."""

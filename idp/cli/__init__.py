@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": "checks the installation and says what to do",
     "keys": "shows the signing keys",
     "migrate": "brings the schema up to date",
+    "recover": "revokes what a restored backup holds",
     "serve": "runs the service in production",
     "users": "registers and changes people",
 }

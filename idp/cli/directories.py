@@ -11,8 +11,10 @@ from idp.directory.people import People
 from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
 from idp.settings import Settings
+from idp.signing.operations import KeyOperations
 from idp.store import Store, schema
 from idp.store.database import Database, Limits
+from keys.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Directories:
     store: Store
     people: People
     clients: ClientDirectory
+    keys: KeyOperations
+    cached_for: int
+    """Seconds for which verifiers may keep the JWK Set, shared caches included."""
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +45,13 @@ async def directories(settings: Settings) -> AsyncIterator[Directories]:
         ticker=since_boot,
     )
     try:
-        yield Directories(store, People(store, passwords), ClientDirectory(store))
+        yield Directories(
+            store,
+            People(store, passwords),
+            ClientDirectory(store),
+            KeyOperations(store, Sealer(settings.key_encryption_keys), settings.key_settings),
+            settings.jwks_max_age + settings.shared_cache_ttl,
+        )
     finally:
         await pool.close()
         await database.disconnect()

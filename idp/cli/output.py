@@ -80,6 +80,6 @@ def _sentence(error: Exception) -> str | None:
         return f"{error} Check that PostgreSQL runs and that IDP_DATABASE_URL is right."
     expected = (
         EmbeddedPostgresError, SchemaMismatch, InvalidIdentity, WeakPassword, NameTaken, NoSuchUser, InvalidRole,
-        InvalidClientMetadata, ClientIdTaken, NoSuchClient,
+        InvalidClientMetadata, ClientIdTaken, NoSuchClient, NoSuchKeyError, NotAPublicKeyError,
     )  # fmt: skip
     return str(error) if isinstance(error, expected) else None

@@ -12,6 +12,7 @@ from idp.endpoints.instants import rfc3339
 from idp.endpoints.json_body import flag, read_members
 from idp.protocol.ports import Clock
 from idp.signing.operations import KeyOperations, RevocationAnswer, RotationAnswer
+from idp.signing.readers import JwksReaders, ReaderState
 from keys.keyring import Keyring, StoredKey
 from keys.planning import NoSuchKeyError
 
@@ -29,6 +30,11 @@ def key_record(key: StoredKey, now: float) -> dict[str, Any]:
         "verify_until": rfc3339(life.verify_until),
         "revoked_at": rfc3339(life.revoked_at),
     }
+
+
+def reader_record(reader: ReaderState) -> dict[str, Any]:
+    """Whether a reader of the JWK Set has fetched the next key; `unknown` also when it may well have."""
+    return {"name": reader.name, "state": reader.state, "seen_at": rfc3339(reader.seen_at)}
 
 
 def rotation_record(answer: RotationAnswer, max_age: int) -> dict[str, Any]:
@@ -80,13 +86,21 @@ class AdminKeysEndpoint:
     bearer: Bearer
     keyring: Keyring
     operations: KeyOperations
+    readers: JwksReaders
     clock: Clock
     max_age: int
 
     async def list(self, request: Request) -> Response:
         await self.bearer.administrator(request)
         now = self.clock()
-        return json_answer({"keys": [key_record(key, now) for key in self.keyring.keys]})
+        keys = self.keyring.keys
+        readers = await self.readers.states(keys)
+        return json_answer(
+            {
+                "keys": [key_record(key, now) for key in keys],
+                "readers": [reader_record(reader) for reader in readers],
+            }
+        )
 
     async def rotate(self, request: Request) -> Response:
         """202 for a rotation that this request made, 200 for one that was under way."""

@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.endpoints.answers import unavailable
+from idp.endpoints.envelope import origin_of
 from idp.protocol.ports import Clock
+from idp.signing.readers import JwksReaders
 from keys.keyring import Keyring, NoSigningKeyError
 
 
@@ -15,6 +17,7 @@ class JwksEndpoint:
     """Serves the JWK Set."""
 
     keyring: Keyring
+    readers: JwksReaders
     clock: Clock
 
     async def handle(self, request: Request) -> Response:
@@ -24,9 +27,20 @@ class JwksEndpoint:
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
         headers = {"Cache-Control": f"public, max-age={self.keyring.max_age(now)}, must-revalidate", "ETag": jwks.etag}
-        if is_current(request.headers.get("if-none-match"), jwks.etag):
+        current = is_current(request.headers.get("if-none-match"), jwks.etag)
+        self.readers.saw(reader_name(request), jwks.keys[-1]["kid"], confirmed=current)
+        if current:
             return Response(status_code=304, headers=headers)
         return Response(jwks.body, headers=headers, media_type="application/json")
+
+
+def reader_name(request: Request) -> str:
+    """Who reads: the name that it gives itself with `?verifier=`, else its software and where it comes from."""
+    name = request.query_params.get("verifier", "")
+    if not name:
+        agent = request.headers.get("user-agent", "unknown software")
+        name = f"{agent[:80]} at {origin_of(request.scope).source}"
+    return "".join(char if char.isprintable() else "?" for char in name[:120])
 
 
 def is_current(if_none_match: str | None, etag: str) -> bool:

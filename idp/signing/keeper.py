@@ -6,6 +6,7 @@ import logging
 
 from idp.clock import DatabaseClock, Reading
 from idp.signing.operations import KeyOperations
+from idp.signing.readers import JwksReaders
 from idp.store import Store
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import Keyring
@@ -20,11 +21,14 @@ INTERVAL = 1.0
 class KeyKeeper:
     """Looks at the clock and at the key table once a second. Every instance does; none of them leads."""
 
-    def __init__(self, store: Store, keyring: Keyring, clock: DatabaseClock, operations: KeyOperations) -> None:
+    def __init__(
+        self, store: Store, keyring: Keyring, clock: DatabaseClock, operations: KeyOperations, readers: JwksReaders
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._clock = clock
         self._operations = operations
+        self._readers = readers
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -63,7 +67,10 @@ class KeyKeeper:
             keys = await self._operations.keep_up()
             await self._read_clock()  # keys that begin to sign at once begin after the last reading
             now = self._clock()
+        elif self._clock.step is None and self._operations.may_postpone(keys, now):
+            keys = await self._operations.postpone()
         self._keyring.replace(keys, now)
+        await self._readers.write()
         if unusable := self._keyring.unusable(now):
             self._keyring.replace(await self._operations.replace_unusable(unusable), now)
 

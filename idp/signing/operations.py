@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from idp.directory import OPERATOR, Actor
 from idp.protocol.audit import AuditEvent
+from idp.signing.readers import states_of
 from idp.store import Aggregates, Store
 from keys.jwk import KeyPair, generate, public_jwk
 from keys.keyring import StoredKey
-from keys.planning import Plan, revocation, rotation, upkeep
-from keys.schedule import PRIVATE_PHASES, Lifetime, RotationPolicy, line
+from keys.planning import Plan, postponement, recovery, revocation, rotation, upkeep
+from keys.schedule import PRIVATE_PHASES, KeySettings, Lifetime, line
 from keys.sealing import Sealer
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_KEYS_PER_CHANGE = 4
 """The most keys that one change can make: a successor by rotation, two by revocation, and upkeep's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeySettings:
-    """What new keys are like, and when they serve."""
-
-    policy: RotationPolicy
-    alg: str = "RS256"
-    bits: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +135,23 @@ class KeyOperations:
 
         return await self._change(work)
 
+    def may_postpone(self, keys: Sequence[StoredKey], now: float) -> bool:
+        """Whether a planned rotation is close, and some verifiers are to be awaited."""
+        return bool(self.settings.awaited) and bool(postponement(keys, now, self.settings.policy))
+
+    async def postpone(self) -> Sequence[StoredKey]:
+        """Puts the planned rotation off if a verifier that is awaited has not fetched the next key."""
+
+        async def work(change: _Change) -> Sequence[StoredKey]:
+            readers = states_of(await change.store.jwks_readers.all(), change.keys, change.now)
+            missing = set(self.settings.awaited) - {reader.name for reader in readers if reader.state != "unknown"}
+            if missing:
+                log.warning("rotation put off", extra={"verifiers_without_the_next_key": sorted(missing)})
+                await change.carry_out(postponement(change.keys, change.now, self.settings.policy))
+            return change.keys
+
+        return await self._change(work)
+
     async def rotate(self, by: Actor, *, immediate: bool) -> RotationAnswer:
         """Lets the next key sign as soon as nobody can notice, or at once. Concurrent calls make one rotation."""
 
@@ -173,6 +182,19 @@ class KeyOperations:
             alive = await change.store.audit.tokens_alive(kid, self.settings.policy.retention)
             signing, unseen = line(change.keys, change.now)[:2]
             return RevocationAnswer(change.key(kid), signing, unseen, alive)
+
+        return await self._change(work)
+
+    async def recover(self, by: Actor) -> Sequence[StoredKey]:
+        """After a restore: revokes every key of the backup and signs with new ones. Gives those that were revoked."""
+
+        async def work(change: _Change) -> Sequence[StoredKey]:
+            plan = recovery(change.keys, change.now)
+            await change.carry_out(plan)
+            await change.keep_up()
+            for kid in plan.changed:
+                await change.store.audit.add(_event("key.revoked", kid, by, reason="recovery"))
+            return [change.key(kid) for kid in plan.changed]
 
         return await self._change(work)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from idp.store.audit import AuditLog
 from idp.store.clients import Clients
 from idp.store.database import Connection, Database, Executor
+from idp.store.jwks_readers import JwksReaders
 from idp.store.login_tries import LoginTries
 from idp.store.signing_keys import SigningKeys
 from idp.store.users import Users
@@ -23,6 +24,7 @@ class Aggregates:
         self.executor = executor
         self.audit = AuditLog(executor)
         self.clients = Clients(executor)
+        self.jwks_readers = JwksReaders(executor)
         self.login_tries = LoginTries(executor)
         self.signing_keys = SigningKeys(executor)
         self.users = Users(executor)

@@ -82,6 +82,13 @@ create table signing_keys (
         where (revoked_at is null) deferrable initially deferred
 );
 
+create table jwks_readers (
+    name text primary key,
+    newest_kid text not null,
+    confirmed boolean not null,
+    seen_at timestamptz not null
+) with (fillfactor = 80);
+
 create table login_tries (
     subject text primary key,
     tries integer not null,
