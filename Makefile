@@ -31,29 +31,39 @@ format: $(VENV)/.test ## rewrites the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pins: $(VENV)/.test ## resolves requirements/*.txt anew, with hashes and without addresses
-	$(BIN)/uv pip compile $(PIN) pyproject.toml --extra embedded --group build --output-file requirements/run.txt
-	$(BIN)/uv pip compile $(PIN) pyproject.toml --extra embedded --group lint --group test --group build --group pins --output-file requirements/test.txt
-PIN := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package idp-verifier \
-	--no-annotate --upgrade --custom-compile-command "make pins"
+pins: $(VENV)/.test ## resolves all pins anew, with hashes and without addresses
+	$(PIN) --group pins -o requirements/uv.txt
+	$(PIN) pyproject.toml --extra embedded --group lint --group test --group build --group pins -o requirements/test.txt
+	$(PIN) -c requirements/test.txt pyproject.toml --extra embedded --group build -o requirements/run.txt
+	$(PIN) -c requirements/test.txt pyproject.toml -o requirements/serve.txt
+	$(PIN) -c requirements/test.txt --group build -o requirements/build.txt
+	$(PIN) -c requirements/test.txt examples/resource_service/requirements.in -o examples/resource_service/requirements.txt
+PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-package idp-verifier --custom-compile-command "make pins"
 
 clean: ## removes what the other targets made, except the data of `idp dev`
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules dist build
 
 # The stamps say which set of pins the environment holds. The project itself is installed from its source tree.
-$(VENV)/.venv:
+# uv does in a second what takes pip most of a minute; where it cannot work (a mirror that only pip is told of), pip does.
+define install
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet $(1) 2>/dev/null || $(PIP) install $(1)
+endef
+
+$(VENV)/.venv: requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "idp needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON) ..."
 	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv requirements/run.txt pyproject.toml verifier/pyproject.toml
 	@echo "Installing what the service needs ..."
-	@$(PIP) install --require-hashes --no-deps -r requirements/run.txt
-	@$(PIP) install --no-deps --no-build-isolation -e . -e verifier
+	$(call install,--require-hashes --no-deps -r requirements/run.txt)
+	$(call install,--no-deps --no-build-isolation -e . -e verifier)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --require-hashes --no-deps -r requirements/test.txt
+	$(call install,--require-hashes --no-deps -r requirements/test.txt)
 	@touch $@
