@@ -5,9 +5,9 @@ from itertools import count
 from typing import Any
 
 from idp.cli.directories import Directories
-from idp.directory import OPERATOR
 from idp.directory.clients import new_secret
 from idp.directory.people import Registration
+from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
 from idp.protocol.user import User
 

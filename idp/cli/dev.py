@@ -13,8 +13,8 @@ from idp.cli.directories import Directories, directories
 from idp.cli.installation import DATA_DIR, DEV_CLIENT_ID, create, dev_settings
 from idp.cli.output import run
 from idp.cli.server import listen, run_in_process
-from idp.directory import OPERATOR
 from idp.directory.people import Registration
+from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
 from idp.settings import Settings
 

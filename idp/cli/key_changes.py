@@ -13,9 +13,9 @@ from idp.cli.installation import data_dir_option
 from idp.cli.key_plan import drawn
 from idp.cli.output import json_option, show
 from idp.cli.session import on_directories
-from idp.directory import OPERATOR
 from idp.endpoints.admin_keys import key_record, revocation_record, rotation_record
 from idp.endpoints.instants import rfc3339
+from idp.protocol.audit import OPERATOR
 
 DAY = 86400
 
@@ -84,7 +84,8 @@ def reseal(data_dir: Path | None, as_json: bool) -> None:
         return await directory.keys.reseal(OPERATOR)
 
     count = on_directories(data_dir, work)
-    show({"resealed": count}, as_json=as_json, text=f"{count} keys were sealed with another key and are not any more.")
+    text = f"Sealed anew: {count}." if count else "Every private key is sealed with the first key already."
+    show({"resealed": count}, as_json=as_json, text=text)
 
 
 @click.command("import")

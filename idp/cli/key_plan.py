@@ -44,11 +44,10 @@ class _Scale:
         return "".join(bar).rstrip()
 
     def heading(self, now: float) -> str:
-        """The dates of both ends, and `now` above its column."""
+        """Today above its column, and the date of the end."""
         line = [" "] * (self._columns + _LABEL)
-        first, last = _date(self._start), _date(self._end)
-        marks = [(0, first), (self._columns - len(last), last), (max(0, self.column(now) - 1), "now")]
-        for column, text in marks:
+        last = _date(self._end)
+        for column, text in (self.column(now), f"now, {_date(now)}"), (self._columns - len(last), last):
             line[_LABEL + column : _LABEL + column + len(text)] = text
         return "".join(line).rstrip()
 

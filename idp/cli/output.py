@@ -68,6 +68,8 @@ def _sentence(error: Exception) -> str | None:
     from idp.store.database import DatabaseUnavailable
     from idp.store.schema import SchemaMismatch
     from idp.store.users import NameTaken
+    from keys.jwk import NotAPublicKeyError
+    from keys.planning import NoSuchKeyError
     from keys.sealing import UnsealError
 
     if isinstance(error, SettingsError):

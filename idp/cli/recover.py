@@ -8,7 +8,7 @@ from idp.cli.directories import Directories
 from idp.cli.installation import data_dir_option
 from idp.cli.output import json_option, show
 from idp.cli.session import on_directories
-from idp.directory import OPERATOR
+from idp.protocol.audit import OPERATOR
 
 
 @click.command

@@ -1,17 +1,18 @@
 """`idp serve`: the service in production, configured by the environment, on an external PostgreSQL."""
 
+import contextlib
 import os
 import socket
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 
 import click
-import uvicorn
-from uvicorn.supervisors import Multiprocess
 
-from idp import app, log, settings
-from idp.cli.output import run
-from idp.cli.server import SERVER, listen, run_in_process, stop_quietly
+from idp import log, settings
+from idp.cli.output import explained, run
+from idp.cli.server import listen, run_in_process
+from idp.cli.workers import Workers
 from idp.settings import Settings
 from idp.store import schema
 
@@ -28,14 +29,10 @@ def command(host: str, port: int, workers: int, migrate: bool) -> None:
     for warning in [*configured.warnings, *(f"{name} is not a setting of this version." for name in unknown)]:
         click.echo(f"idp: warning: {warning}", err=True)
     run(_prepare(configured, migrate=migrate))
-    sockets = listen(host, port)
-    address = "{}:{}".format(*sockets[0].getsockname()[:2])
-    announce = f"idp: serving {configured.issuer} at http://{address} with {workers} worker(s)"
-    if workers == 1:
-        application = app.build(configured, app.parts(configured))
-        sys.exit(run_in_process(application, sockets, announce=lambda: click.echo(announce, err=True)))
-    click.echo(announce, err=True)
-    _run_workers(workers, sockets)
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listening) for listening in listen(host, port)]
+        stack.enter_context(_counting_together(workers))
+        sys.exit(_serve(configured, sockets, workers))
 
 
 async def _prepare(configured: Settings, *, migrate: bool) -> None:
@@ -45,10 +42,33 @@ async def _prepare(configured: Settings, *, migrate: bool) -> None:
     schema.check(await schema.read(configured.database_url), schema.code_revision())
 
 
-def _run_workers(workers: int, sockets: list[socket.socket]) -> None:
-    """uvicorn's supervisor over the sockets; the workers count their metrics together in a folder of their own."""
+@contextlib.contextmanager
+def _counting_together(workers: int) -> Iterator[None]:
+    """A folder through which several workers count together. `prometheus_client` looks for it when it is imported."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if workers == 1:
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="idp-metrics-") as folder:
-        os.environ |= {"PROMETHEUS_MULTIPROC_DIR": folder, "IDP_WORKERS": str(workers)}
-        config = uvicorn.Config("idp.app:worker", factory=True, workers=workers, **SERVER)
-        stop_quietly()
-        Multiprocess(config, sockets=sockets).run()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int) -> int:
+    """Serves until it is told to stop. Gives the exit code."""
+    from idp import app, metrics  # not earlier, see above
+
+    host, port = sockets[0].getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def announce() -> None:
+        click.echo(f"idp: serving {configured.issuer} at http://{address} with {workers} worker(s)", err=True)
+
+    def work(ready: Callable[[], None]) -> int:
+        with explained():
+            application = app.build(configured, app.parts(configured, workers=workers))
+            return run_in_process(application, sockets, ready)
+
+    if workers == 1:
+        return work(announce)
+    return Workers(workers, work, bury=metrics.forget_worker).run(announce)

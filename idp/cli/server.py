@@ -1,5 +1,6 @@
 """uvicorn, as every command runs it."""
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -8,9 +9,13 @@ from typing import Any
 
 import click
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from idp.cli.connection import Connection, State
 
 SERVER: dict[str, Any] = {
+    "http": Connection,
+    "ws": "none",
     "lifespan": "on",
     "log_config": None,
     "access_log": False,
@@ -20,12 +25,16 @@ SERVER: dict[str, Any] = {
     "timeout_graceful_shutdown": 20,
 }
 
+_LAST_CALL = 0.5
+"""Seconds in which a stopping server still reads requests from the connections that it has."""
 
-class _AnnouncingServer(uvicorn.Server):
-    """Says so once it accepts requests."""
+
+class _Server(uvicorn.Server):
+    """Says so once it accepts requests, and ends without dropping those that are on their way."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
+        self.server_state = self._state = State()
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -33,19 +42,55 @@ class _AnnouncingServer(uvicorn.Server):
         if self.started:
             self._announce()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts no more connections, then lets clients end those that are open.
+
+        uvicorn would close idle connections at once, and with them a request that was sent a moment ago. Instead each
+        says with its next answer that it is the last (RFC 9112 §9.6).
+        """
+        for server in self.servers:
+            server.close()
+        self._state.draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_CALL):
+                while self.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
+                    await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+
+class _Lifespan:
+    """Keeps the error that ends the start or the stop: uvicorn would log a traceback where we have a sentence."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.error: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_traceback(message: Message) -> None:
+            await send({**message, "message": ""})
+
+        try:
+            await self._app(scope, receive, send_without_traceback)
+        except Exception as error:  # noqa: BLE001 - raised again where somebody reads it
+            self.error = error
+
 
 def run_in_process(app: ASGIApp, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> int:
-    """Serves until SIGTERM or SIGINT, then drains. Gives the exit code."""
-    stop_quietly()
-    server = _AnnouncingServer(uvicorn.Config(app, **SERVER), announce)
-    server.run(sockets=list(sockets))
-    return 0 if server.started else 1
-
-
-def stop_quietly() -> None:
-    """uvicorn raises the signal that ended it once more after the orderly stop; by then it means nothing."""
+    """Serves until SIGTERM or SIGINT, then drains. Gives the exit code, or raises what ended the start or the stop."""
+    lifespan = _Lifespan(app)
+    server = _Server(uvicorn.Config(lifespan, **SERVER), announce)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        # Before uvicorn listens to them and after: it raises the one that ended it again, when that means nothing.
+        signal.signal(number, server.handle_exit)
+    with contextlib.suppress(SystemExit):  # uvicorn's way to say that the start failed
+        server.run(sockets=list(sockets))
+    if lifespan.error:
+        raise lifespan.error
+    return 0 if server.started else 1
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from idp.directory import Actor
 from idp.protocol.audience import is_resource_uri
-from idp.protocol.audit import AuditEvent
+from idp.protocol.audit import OPERATOR, Actor, AuditEvent
 from idp.protocol.client import Client, ClientSecret, secret_digest
 from idp.protocol.client_authentication import METHODS
 from idp.protocol.redirection import is_origin, redirect_uri_problem
@@ -51,7 +50,7 @@ def _problems(client: Client) -> list[str | None]:
     return [
         _client_id_problem(client.client_id),
         None
-        if client.name.isprintable() and len(client.name) <= 200
+        if client.name.isprintable() and 1 <= len(client.name) <= 200
         else "The name must be 1 to 200 printable characters.",
         None
         if client.token_endpoint_auth_method in METHODS
@@ -83,6 +82,8 @@ def _client_id_problem(client_id: str) -> str | None:
     visible = client_id.isascii() and client_id.isprintable() and " " not in client_id and ":" not in client_id
     if not visible or not 1 <= len(client_id) <= 200:
         return "A client_id has 1 to 200 visible ASCII characters other than the colon."
+    if client_id == OPERATOR.id:
+        return f"The client_id '{client_id}' is taken: the audit log knows the command line by that name."
     try:
         UUID(client_id)
     except ValueError:

@@ -7,6 +7,7 @@ alike whether or not there is such an account.
 
 import asyncio
 import hashlib
+import ipaddress
 import math
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -26,6 +27,7 @@ from idp.store.users import UserWithPassword
 Counter = tuple[str, Pace]
 
 _NOBODY = UUID(int=0)
+_LONGEST_SOURCE = 64  # characters of what a proxy may report instead of an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Login:
         key = login_key(attempt.identifier)
         async with self.lookups:
             found = await self.store.users.by_login_key(key)
-            counters = await self._counters(key, found, attempt.origin.source)
+            counters = await self._counters(key, found, place_of(attempt.origin.source))
             wait = await self._admit(counters)
         if wait:
             self.audit.record(_event(attempt, found, "login.throttled", "refused"))
@@ -75,17 +77,17 @@ class Login:
             return InvalidGrantError("The username or password is wrong.")
         return Authentication(user, self.clock(), ("pwd",))
 
-    async def _counters(self, key: str, found: UserWithPassword | None, source: str) -> Counters:
+    async def _counters(self, key: str, found: UserWithPassword | None, place: str) -> Counters:
         """An account counts by its id, whichever of its names was typed; an unknown name counts likewise.
 
         A try from an unknown place is counted before it is made, so that parallel ones cannot slip through. From a
         known place only failures count, or the owner's own parallel logins would be held up.
         """
-        known = await self.store.login_tries.knows(found.user.id if found else _NOBODY, source)
+        known = await self.store.login_tries.knows(found.user.id if found else _NOBODY, place)
         if found and known:
-            return Counters(after=((f"known:{found.user.id}:{source}", KNOWN),))
+            return Counters(after=((f"known:{found.user.id}:{place}", KNOWN),))
         account = found.user.id if found else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
-        return Counters(before=((f"account:{account}", ACCOUNT), (f"source:{source}", SOURCE)))
+        return Counters(before=((f"account:{account}", ACCOUNT), (f"source:{place}", SOURCE)))
 
     async def _admit(self, counters: Counters) -> int:
         """Counts the try. Gives 0, or the seconds to wait, when nothing was counted."""
@@ -111,7 +113,7 @@ class Login:
                 return None
             if new_hash:
                 await store.users.set_password_hash(user.id, new_hash)
-            await store.login_tries.learn(user.id, attempt.origin.source)
+            await store.login_tries.learn(user.id, place_of(attempt.origin.source))
             for subject, _ in counters.before:
                 await store.login_tries.forgive(subject)
             await store.audit.add(_event(attempt, found, "login.succeeded", "success"))
@@ -127,6 +129,21 @@ class Login:
     async def _forgive(self, counters: Counters) -> None:
         for subject, _ in counters.before:
             await self.store.login_tries.forgive(subject)
+
+
+def place_of(source: str) -> str:
+    """Where a source address is, as far as tries are counted.
+
+    Whoever has one address of IPv6 has all 2^64 of its network (RFC 4291 §2.5.1), so the network counts; an IPv4
+    address that came over an IPv6 socket counts as itself.
+    """
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return source[:_LONGEST_SOURCE]
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def _event(attempt: LoginAttempt, found: UserWithPassword | None, event: str, outcome: Outcome) -> AuditEvent:

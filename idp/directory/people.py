@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from idp.directory import Actor
 from idp.directory.passwords import Passwords
-from idp.protocol.audit import AuditEvent
+from idp.protocol.audit import Actor, AuditEvent
 from idp.protocol.identity import Email, Username, parse_email, parse_username
 from idp.protocol.user import User
 from idp.store import Aggregates, Store
@@ -27,9 +26,18 @@ class Registration:
     """A person to be registered, as typed."""
 
     email: str
-    password: str
+    password: str = field(repr=False)
     username: str | None = None
     roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to become of a person; None leaves it as it is."""
+
+    password: str | None = field(default=None, repr=False)
+    roles: tuple[str, ...] | None = None
+    is_active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +65,48 @@ class People:
 
         return await self.store.transact(insert)
 
+    async def change(self, user_id: UUID, changes: Changes, by: Actor) -> User:
+        """Makes all the changes; when one cannot be made, none.
+
+        Raises InvalidRole, WeakPassword, NoSuchUser or Overloaded.
+        """
+        roles = None if changes.roles is None else checked_roles(changes.roles)
+        password_hash = None if changes.password is None else await self._new_hash(user_id, changes.password)
+
+        async def apply(store: Aggregates) -> User:
+            events = []
+            if password_hash is not None:
+                await store.users.set_password_hash(user_id, password_hash)
+                events.append(_event("user.password_changed", user_id, by))
+            if roles is not None:
+                await store.users.set_roles(user_id, roles)
+                events.append(_event("user.roles_changed", user_id, by, roles=" ".join(roles)))
+            if changes.is_active is not None:
+                await store.users.set_active(user_id, changes.is_active)
+                events.append(_event("user.enabled" if changes.is_active else "user.disabled", user_id, by))
+            user = await _existing(store, user_id)
+            for event in events:
+                await store.audit.add(event)
+            return user
+
+        return await self.store.transact(apply)
+
     async def set_password(self, user: User, password: str, by: Actor) -> None:
         """Replaces the password. Raises WeakPassword, NoSuchUser or Overloaded."""
-        username = parse_username(user.username) if user.username else None
-        password_hash = await self._hashed(password, parse_email(user.email), username)
-
-        async def change(store: Aggregates) -> None:
-            if not await store.users.set_password_hash(user.id, password_hash):
-                raise _unknown(user.id)
-            await store.audit.add(_event("user.password_changed", user.id, by))
-
-        await self.store.transact(change)
+        await self.change(user.id, Changes(password=password), by)
 
     async def set_active(self, user_id: UUID, active: bool, by: Actor) -> User:
         """Enables or disables a person. Raises NoSuchUser."""
-
-        async def change(store: Aggregates) -> User:
-            user = await store.users.set_active(user_id, active)
-            if user is None:
-                raise _unknown(user_id)
-            await store.audit.add(_event("user.enabled" if active else "user.disabled", user_id, by))
-            return user
-
-        return await self.store.transact(change)
+        return await self.change(user_id, Changes(is_active=active), by)
 
     async def set_roles(self, user_id: UUID, roles: Sequence[str], by: Actor) -> User:
         """Replaces the roles. Raises InvalidRole or NoSuchUser."""
-        roles = checked_roles(roles)
+        return await self.change(user_id, Changes(roles=tuple(roles)), by)
 
-        async def change(store: Aggregates) -> User:
-            user = await store.users.set_roles(user_id, roles)
-            if user is None:
-                raise _unknown(user_id)
-            await store.audit.add(_event("user.roles_changed", user_id, by, roles=" ".join(roles)))
-            return user
-
-        return await self.store.transact(change)
+    async def _new_hash(self, user_id: UUID, password: str) -> str:
+        user = await _existing(self.store, user_id)
+        username = parse_username(user.username) if user.username else None
+        return await self._hashed(password, parse_email(user.email), username)
 
     async def _hashed(self, password: str, email: Email, username: Username | None) -> str:
         return await self.passwords.chosen(password, [email.display, *([username.display] if username else [])])
@@ -106,8 +120,11 @@ def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(roles))
 
 
-def _unknown(user_id: UUID) -> NoSuchUser:
-    return NoSuchUser(f"There is no user {user_id}.")
+async def _existing(store: Aggregates, user_id: UUID) -> User:
+    user = await store.users.by_id(user_id)
+    if user is None:
+        raise NoSuchUser(f"There is no user {user_id}.")
+    return user
 
 
 def _event(event: str, user_id: UUID, by: Actor, **detail: str) -> AuditEvent:

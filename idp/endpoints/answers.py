@@ -1,7 +1,6 @@
 """How answers are written: JSON, OAuth errors (RFC 6749 §5.2) and problem details (RFC 9457)."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -9,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.envelope import origin_of
+from idp.endpoints.envelope import origin_of, problem_body
 from idp.protocol.errors import OAuth2Error
 
 Headers = Mapping[str, str]
@@ -39,16 +38,8 @@ def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Re
 
 
 def problem_answer(request: Request, problem: Problem) -> Response:
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "request_id": origin_of(request.scope).request_id,
-    }
-    if problem.errors:
-        body["errors"] = dict(problem.errors)
-    return Response(orjson.dumps(body), problem.status, {**NO_STORE, **problem.headers}, "application/problem+json")
+    body = problem_body(problem.status, problem.detail, origin_of(request.scope).request_id, problem.errors)
+    return Response(body, problem.status, {**NO_STORE, **problem.headers}, "application/problem+json")
 
 
 def oauth_error_answer(error: OAuth2Error) -> Response:
@@ -74,4 +65,4 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_database_unavailable(request: Request, _: Exception) -> Response:
-    return problem_answer(request, unavailable("The database cannot be reached; nothing was changed. Try again."))
+    return problem_answer(request, unavailable("The database cannot be reached; try again."))

@@ -9,15 +9,18 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from idp.directory import Actor
 from idp.endpoints.answers import Problem
 from idp.endpoints.envelope import origin_of
+from idp.protocol.audit import Actor
 from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.ports import Clock
 from idp.protocol.user import User
 from idp.store.users import Users
 from idp_verifier import Claims, KeySet, VerificationError, verify_token
 from keys.keyring import JwkSet, Keyring, NoSigningKeyError
+
+PERSONS_ONLY = "This token is a client's own; only a person's will do here."
+ADMINISTRATORS_ONLY = "Admin access required"
 
 
 @dataclass(slots=True)
@@ -45,24 +48,25 @@ class Bearer:
 
     def claims(self, request: Request) -> Claims:
         """The claims of a token that is meant for us. Raises a Problem: 401 without a good token."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise unauthenticated()
+        token = _bearer_token(request)
         now = self.clock()
         try:
             keyset = self._parsed.of(self.keyring.jwks(now))
-            return verify_token(token.strip(), keyset, issuer=self.issuer, audience=self.issuer, now=now)
+            return verify_token(token, keyset, issuer=self.issuer, audience=self.issuer, now=now)
         except NoSigningKeyError:
             raise Problem(503, "No key is available to verify the token.", headers={"Retry-After": "1"}) from None
         except VerificationError as error:
             raise unauthenticated(str(error)) from None
 
-    async def user(self, request: Request) -> User:
-        """The person who holds the token, as the database knows them now. Raises a Problem: 401 or 403."""
+    async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:
+        """The person who holds the token, as the database knows them now.
+
+        Raises a Problem: 401, or 403 with the detail `persons_only` when a client holds it.
+        """
         claims = self.claims(request)
         user_id = _user_id(claims)
         if user_id is None:
-            raise Problem(403, "This token is a client's own; only a person's will do here.")
+            raise Problem(403, persons_only)
         user = await self.users.by_id(user_id)
         if user is None or not user.is_active:
             raise unauthenticated("the user is disabled or gone")
@@ -89,7 +93,19 @@ class Bearer:
         if user is None or not user.is_active:
             raise unauthenticated("the user is disabled or gone")
         if not user.is_administrator:
-            raise Problem(403, "Admin access required")
+            raise Problem(403, ADMINISTRATORS_ONLY)
+
+
+def _bearer_token(request: Request) -> str:
+    """The one token of the request. Of two, a proxy may have checked the other one."""
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_request"'}
+        raise Problem(400, "The request has more than one Authorization header.", headers=challenge)
+    scheme, _, token = "".join(given).partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthenticated()
+    return token.strip()
 
 
 def _user_id(claims: Claims) -> UUID | None:

@@ -3,8 +3,9 @@
 import logging
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,23 @@ _CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
+def safe_headers(request_id: str, *, with_policy: bool = True) -> HeaderList:
+    """What every answer carries. `with_policy` is for those that bring no Content-Security-Policy of their own."""
+    return [*_SAFE, *([_CSP] if with_policy else []), (b"x-request-id", request_id.encode())]
+
+
+def problem_body(status: int, detail: str, request_id: str, errors: Mapping[str, str] | None = None) -> bytes:
+    """Problem details (RFC 9457 §3); `errors` says for each faulty member what is wrong with it."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    return orjson.dumps(body | ({"errors": dict(errors)} if errors else {}))
+
+
 class Observer(Protocol):
     """Is told about every answer."""
 
@@ -41,7 +59,7 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, *, https: bool, observers: Sequence[Observer] = ()) -> None:
         self._app = app
-        self._headers = [*_SAFE, *([_HSTS] if https else [])]
+        self._https_only = [_HSTS] if https else []
         self._observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,12 +73,7 @@ class Envelope:
     def headers(self, given: HeaderList, request_id: str) -> HeaderList:
         """The answer's headers: its own, and those that it leaves to us."""
         own_policy = any(name == b"content-security-policy" for name, _ in given)
-        return [
-            *given,
-            *self._headers,
-            *([] if own_policy else [_CSP]),
-            (b"x-request-id", request_id.encode()),
-        ]
+        return [*given, *self._https_only, *safe_headers(request_id, with_policy=not own_policy)]
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         for observer in self._observers:
@@ -96,15 +109,8 @@ class _Exchange:
 
     async def _answer_500(self) -> None:
         """The unknown is never shown: only the id under which the log has it."""
-        body = orjson.dumps(
-            {
-                "type": "about:blank",
-                "title": "Internal Server Error",
-                "status": 500,
-                "detail": "The service failed; its operator finds the cause in the log under this request id.",
-                "request_id": self._origin.request_id,
-            }
-        )
+        detail = "The service failed; its operator finds the cause in the log under this request id."
+        body = problem_body(500, detail, self._origin.request_id)
         headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
         headers.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})

@@ -32,7 +32,7 @@ class Page(Generic[Cursor]):
 def page_of(request: Request, parse: Callable[[str], Cursor]) -> Page[Cursor]:
     """Reads the query. Raises a Problem (422)."""
     after, limit = request.query_params.get("after"), request.query_params.get("limit", str(DEFAULT))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MOST:
+    if not _is_number(limit, digits=len(str(MOST))) or not 1 <= int(limit) <= MOST:
         raise Problem(422, f"limit is a number from 1 to {MOST}.", errors={"limit": "is out of range"})
     try:
         return Page(parse(after) if after else None, int(limit))
@@ -49,6 +49,11 @@ def plain_text(value: str) -> str:
 
 def positive(value: str) -> int:
     """A cursor that is a number. Raises ValueError."""
-    if not value.isascii() or not value.isdigit() or len(value) > 18:
+    if not _is_number(value, digits=18):
         raise ValueError(value)
     return int(value)
+
+
+def _is_number(text: str, *, digits: int) -> bool:
+    """Whether `int` may have it: Python refuses to convert thousands of digits, for they take quadratic time."""
+    return text.isascii() and text.isdigit() and len(text) <= digits

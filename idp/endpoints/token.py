@@ -17,11 +17,13 @@ from idp.issuer import Issuer
 from idp.metrics import Metrics
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Authorization, Origin, TokenRequest
-from idp.protocol.client import Client
-from idp.protocol.client_authentication import is_authentic, presented_credentials
+from idp.protocol.client import ADMIN_SCOPE, Client
+from idp.protocol.client_authentication import ClientCredentials, is_authentic, presented_credentials
 from idp.protocol.errors import (
     InvalidClientError,
     InvalidRequestError,
+    InvalidScopeError,
+    InvalidTargetError,
     MethodNotAllowedError,
     OAuth2Error,
     TemporarilyUnavailableError,
@@ -32,6 +34,9 @@ from idp.protocol.ports import Audit, Clock
 from idp.protocol.tokens import TokenResponse
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import NoSigningKeyError
+
+EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError)
+"""The refusals of a client that asks for more than it may have: those are for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +68,43 @@ class TokenEndpoint:
         if request.method != "POST":  # §3.2
             raise MethodNotAllowedError
         origin = origin_of(request.scope)
-        form = self._with_default_client(await parse_form(request), request)
+        form = await parse_form(request)
         client = await self.authenticate_client(request, form, origin)
-        grant = self.select_grant(form, client)
-        outcome = await grant.exchange(TokenRequest(client, form.values, form.resources, origin))
-        if isinstance(outcome, OAuth2Error):
-            raise outcome
+        try:
+            grant = self.select_grant(form, client)
+            outcome = await grant.exchange(TokenRequest(client, form.values, form.resources, origin))
+            if isinstance(outcome, OAuth2Error):
+                raise outcome
+        except EXCESSES as error:
+            self._record_excess(error, client, origin)
+            raise
         response = await self.issuer.issue(outcome)
         self._record(outcome, response, grant.grant_type, origin)
         return json_answer(response.body(), headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
-    def _with_default_client(self, form: Form, request: Request) -> Form:
-        """A password request that names no client is the default client's, if there is one.
-
-        FastAPI's OAuth2PasswordRequestForm makes `grant_type` optional, so a username alone counts as one too.
-        """
-        values = form.values
-        if self.default_client_id is None or presented_credentials(request.headers.get("authorization"), values):
-            return form
-        if values.get("grant_type", "password") != "password" or "username" not in values:
-            return form
-        return replace(form, values={**values, "grant_type": "password", "client_id": self.default_client_id})
-
     async def authenticate_client(self, request: Request, form: Form, origin: Origin) -> Client:
         """The client, proved by its credentials (§2.3). Raises InvalidClientError or InvalidRequestError."""
-        presented = presented_credentials(request.headers.get("authorization"), form.values)
-        if presented is None:
-            raise InvalidRequestError("The request names no client: client_id is missing.")
+        try:
+            presented = presented_credentials(_authorization(request), form.values) or self._default_client(form)
+        except InvalidClientError:
+            self._record_bad_client(None, origin)
+            raise
         client = await self.clients.find(presented.client_id)
-        if client is None or not is_authentic(client, presented, self.clock()):
+        if not is_authentic(client, presented, self.clock()) or client is None:
             self._record_bad_client(client, origin)
             raise InvalidClientError("Client authentication failed.")
-        return client
+        return _restricted(client) if client.client_id == self.default_client_id else client
+
+    def _default_client(self, form: Form) -> ClientCredentials:
+        """A password request that names no client is the default client's, if there is one."""
+        if self.default_client_id is None or _implied_grant_type(form) != "password":
+            raise InvalidRequestError("The request names no client: client_id is missing.")
+        return ClientCredentials("none", self.default_client_id)
 
     def select_grant(self, form: Form, client: Client) -> Grant:
         """The grant that the request names, if we support it and the client may use it (§5.2, R10)."""
-        grant_type = form.values.get("grant_type")
+        is_default = client.client_id == self.default_client_id
+        grant_type = _implied_grant_type(form) if is_default else form.values.get("grant_type")
         if grant_type is None:
             raise InvalidRequestError("The parameter grant_type is missing.")
         grant = self.grants.get(grant_type)
@@ -110,7 +116,7 @@ class TokenEndpoint:
 
     def _record(self, authorization: Authorization, response: TokenResponse, grant_type: str, origin: Origin) -> None:
         client_id = authorization.client.client_id
-        detail = {"grant_type": grant_type, "jti": response.jti, "scope": " ".join(response.scope)}
+        detail = {"grant_type": grant_type, "jti": response.jti, "kid": response.kid, "scope": " ".join(response.scope)}
         subject = authorization.subject
         self.audit.record(AuditEvent("token.issued", "success", origin, client_id, subject, client_id, detail))
         self.metrics.token_issued(grant_type)
@@ -118,3 +124,26 @@ class TokenEndpoint:
     def _record_bad_client(self, client: Client | None, origin: Origin) -> None:
         known = client.client_id if client else None  # an unknown one may be a secret in the wrong field (L1)
         self.audit.record(AuditEvent("client.authentication_failed", "failure", origin, known, known, known))
+
+    def _record_excess(self, error: OAuth2Error, client: Client, origin: Origin) -> None:
+        name, detail = client.client_id, {"error": error.error or ""}
+        self.audit.record(AuditEvent("token.refused", "refused", origin, name, name, name, detail))
+
+
+def _authorization(request: Request) -> str | None:
+    """The one Authorization header. Two are two authentications in one request (§2.3)."""
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        raise InvalidRequestError("The request has more than one Authorization header.")
+    return given[0] if given else None
+
+
+def _implied_grant_type(form: Form) -> str | None:
+    """FastAPI's OAuth2PasswordRequestForm makes `grant_type` optional, so that a username alone stands for it."""
+    return form.values.get("grant_type", "password" if "username" in form.values else None)
+
+
+def _restricted(client: Client) -> Client:
+    """The default client, which anybody is: passwords alone, nothing to come back to, no administration."""
+    scopes = tuple(scope for scope in client.scopes if scope != ADMIN_SCOPE)
+    return replace(client, grant_types=client.grant_types & {"password"}, scopes=scopes, redirect_uris=())

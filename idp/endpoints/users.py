@@ -12,15 +12,15 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.directory import Actor
-from idp.directory.people import InvalidRole, NoSuchUser, People, Registration
+from idp.directory.people import Changes, InvalidRole, NoSuchUser, People, Registration
 from idp.endpoints.answers import Problem, json_answer, unavailable
-from idp.endpoints.bearer import Bearer
+from idp.endpoints.bearer import ADMINISTRATORS_ONLY, Bearer
 from idp.endpoints.envelope import origin_of
 from idp.endpoints.json_body import Members, flag, read_members, text, texts
 from idp.endpoints.paging import page_of
 from idp.passwords.pool import Overloaded
 from idp.passwords.rules import WeakPassword
+from idp.protocol.audit import Actor
 from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.identity import InvalidIdentity
 from idp.protocol.user import User
@@ -56,9 +56,7 @@ class UsersEndpoint:
 
     async def dashboard(self, request: Request) -> Response:
         """For people with the role `admin`, whatever token they hold."""
-        user = await self.bearer.user(request)
-        if not user.is_administrator:
-            raise Problem(403, "Admin access required")
+        user = await self._administrator(request)
         return json_answer({"message": f"Welcome, {user.username or user.email}.", "user": user_record(user)})
 
     async def register(self, request: Request) -> Response:
@@ -73,10 +71,14 @@ class UsersEndpoint:
         claims = self.bearer.claims(request)
         if ADMIN_SCOPE in claims.scopes:
             return await self.bearer.administrator(request), True
-        user = await self.bearer.user(request)
-        if not user.is_administrator:
-            raise Problem(403, "Admin access required")
+        user = await self._administrator(request)
         return Actor(str(user.id), origin_of(request.scope)), False
+
+    async def _administrator(self, request: Request) -> User:
+        user = await self.bearer.user(request, persons_only=ADMINISTRATORS_ONLY)
+        if not user.is_administrator:
+            raise Problem(403, ADMINISTRATORS_ONLY)
+        return user
 
     async def list(self, request: Request) -> Response:
         await self.bearer.administrator(request)
@@ -99,21 +101,18 @@ class UsersEndpoint:
         return json_answer(_admin_record(await self._named(request)))
 
     async def change(self, request: Request) -> Response:
-        """`PATCH`: any of `is_active`, `roles` and `password`."""
+        """`PATCH`: any of `is_active`, `roles` and `password`, all of them or none."""
         actor = await self.bearer.administrator(request)
         members = await read_members(request)
-        active = members.take("is_active", flag, None)
-        roles = members.take("roles", texts, None)
-        password = members.take("password", text, None)
+        changes = Changes(
+            password=members.take("password", text, None),
+            roles=members.take("roles", texts, None),
+            is_active=members.take("is_active", flag, None),
+        )
         members.finish()
         user = await self._named(request)
         async with _refusals_explained():
-            if password is not None:
-                await self.people.set_password(user, password, actor)
-            if roles is not None:
-                user = await self.people.set_roles(user.id, roles, actor)
-            if active is not None:
-                user = await self.people.set_active(user.id, active, actor)
+            user = await self.people.change(user.id, changes, actor)
         return json_answer(_admin_record(user))
 
     async def _named(self, request: Request) -> User:

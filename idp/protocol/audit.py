@@ -24,3 +24,14 @@ class AuditEvent:
     subject: str | None = None
     client_id: str | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for a change: a user's id, a client_id, or `operator` at the command line."""
+
+    id: str
+    origin: Origin
+
+
+OPERATOR = Actor("operator", Origin(source="local", request_id="-"))

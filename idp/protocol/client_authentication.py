@@ -1,9 +1,8 @@
 """How a client says who it is at the token, revocation and introspection endpoints (RFC 6749 §2.3)."""
 
 import base64
-import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from idp.protocol.client import Client, ClientSecret, secret_digest
@@ -21,7 +20,7 @@ class ClientCredentials:
 
     method: str
     client_id: str
-    secret: str = ""
+    secret: str = field(default="", repr=False)
 
 
 def presented_credentials(authorization: str | None, form: Mapping[str, str]) -> ClientCredentials | None:
@@ -61,13 +60,14 @@ def _basic(authorization: str | None) -> ClientCredentials | None:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
         client_id, colon, secret = decoded.partition(":")
         client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise InvalidClientError("The Authorization header is not well formed.") from None
-    if not colon or "\0" in decoded:
+    if not colon or "\0" in client_id + secret:
         raise InvalidClientError("The Authorization header is not well formed.")
     if not client_id and not secret:
         return None
-    return ClientCredentials("client_secret_basic", client_id, secret)
+    # An empty secret may be left out (§2.3.1): this is how Swagger UI names a public client.
+    return ClientCredentials("client_secret_basic" if secret else "none", client_id, secret)
 
 
 def is_authentic(client: Client | None, presented: ClientCredentials, now: float) -> bool:

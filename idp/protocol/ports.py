@@ -1,7 +1,7 @@
 """What grants and the issuer need of the world, as they would put it; `app.py` says who provides it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from idp.protocol.audit import AuditEvent
@@ -17,7 +17,7 @@ class LoginAttempt:
     """An e-mail address or username as it was typed, and the password typed with it."""
 
     identifier: str
-    password: str
+    password: str = field(repr=False)
     origin: Origin
     client_id: str
 

@@ -1,6 +1,6 @@
 """The claims of an access token (RFC 9068 §2.2) and the answer that carries it (RFC 6749 §5.1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from idp.protocol.authorization import Authorization
@@ -47,7 +47,7 @@ def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
 class TokenResponse:
     """A successful answer (RFC 6749 §5.1). `jti` and `kid` are for the audit log."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
     scope: tuple[str, ...]
     jti: str

@@ -6,8 +6,8 @@ import logging
 
 from idp.clock import DatabaseClock, Reading
 from idp.signing.operations import KeyOperations
+from idp.signing.ports import KeyStore
 from idp.signing.readers import JwksReaders
-from idp.store import Store
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import Keyring
 from keys.sealing import UnsealError
@@ -22,7 +22,7 @@ class KeyKeeper:
     """Looks at the clock and at the key table once a second. Every instance does; none of them leads."""
 
     def __init__(
-        self, store: Store, keyring: Keyring, clock: DatabaseClock, operations: KeyOperations, readers: JwksReaders
+        self, store: KeyStore, keyring: Keyring, clock: DatabaseClock, operations: KeyOperations, readers: JwksReaders
     ) -> None:
         self._store = store
         self._keyring = keyring

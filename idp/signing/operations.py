@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from idp.directory import OPERATOR, Actor
-from idp.protocol.audit import AuditEvent
+from idp.protocol.audit import OPERATOR, Actor, AuditEvent
+from idp.signing.ports import KeyStore, KeyTables
 from idp.signing.readers import states_of
-from idp.store import Aggregates, Store
 from keys.jwk import KeyPair, generate, public_jwk
 from keys.keyring import StoredKey
 from keys.planning import Plan, postponement, recovery, revocation, rotation, upkeep
@@ -74,7 +73,7 @@ class Spares:
 class _Change:
     """One transaction's view of the key table. `now` is whole seconds, so that instants survive any rounding."""
 
-    def __init__(self, store: Aggregates, keys: Sequence[StoredKey], now: float, operations: "KeyOperations") -> None:
+    def __init__(self, store: KeyTables, keys: Sequence[StoredKey], now: float, operations: "KeyOperations") -> None:
         self.store = store
         self.keys = keys
         self.now = now
@@ -115,10 +114,10 @@ class _Change:
 class KeyOperations:
     """What can be done to the keys of an installation."""
 
-    def __init__(self, store: Store, sealer: Sealer, settings: KeySettings) -> None:
+    def __init__(self, store: KeyStore, sealer: Sealer, settings: KeySettings, spares: "Spares | None" = None) -> None:
         self.sealer = sealer
         self.settings = settings
-        self.spares = Spares(settings)
+        self.spares = spares or Spares(settings)
         self._store = store
 
     def is_due(self, keys: Sequence[StoredKey], now: float) -> bool:
@@ -255,7 +254,7 @@ class KeyOperations:
         await self.spares.ensure(MOST_KEYS_PER_CHANGE)
         used: list[KeyPair] = []
 
-        async def attempt(store: Aggregates) -> T:
+        async def attempt(store: KeyTables) -> T:
             await store.signing_keys.lock()
             now = float(math.floor(await store.now()))
             change = _Change(store, await store.signing_keys.all(), now, self)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from idp.store import Store
+from idp.signing.ports import KeyTables
 from idp.store.jwks_readers import Reader
 from keys.schedule import ScheduledKey, line
 
@@ -31,7 +31,7 @@ class ReaderState:
 class JwksReaders:
     """Remembers readers of the JWK Set by name."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: KeyTables, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._fresh: OrderedDict[str, Reader] = OrderedDict()

@@ -1,5 +1,6 @@
 """The audit log: rows are added, never changed."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import orjson
 
 from idp.protocol.audit import AuditEvent
 from idp.store.database import Executor, Row
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,14 @@ class AuditLog:
         self._executor = executor
 
     async def add(self, *events: AuditEvent) -> None:
-        """Stores the events with one statement."""
+        """Stores the events, at least one, with one statement and in their order."""
         await self._executor.execute(
             """insert into audit_log (event, outcome, actor, subject, client_id, source, request_id, detail)
-               select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                                    $7::text[], $8::jsonb[])""",
+               select event, outcome, actor, subject, client_id, source, request_id, detail
+               from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                           $8::jsonb[]) with ordinality
+                   as new (event, outcome, actor, subject, client_id, source, request_id, detail, number)
+               order by number""",
             *zip(*map(_values, events), strict=True),
         )
 
@@ -76,16 +82,22 @@ class AuditLog:
 
 
 def _values(event: AuditEvent) -> Iterable[str | None]:
+    detail = {_storable(name): _storable(value) for name, value in event.detail.items()}
     return (
         event.event,
         event.outcome,
-        event.actor,
-        event.subject,
-        event.client_id,
-        event.origin.source,
-        event.origin.request_id,
-        orjson.dumps(dict(event.detail)).decode(),
+        event.actor and _storable(event.actor),
+        event.subject and _storable(event.subject),
+        event.client_id and _storable(event.client_id),
+        _storable(event.origin.source),
+        _storable(event.origin.request_id),
+        orjson.dumps(detail).decode(),
     )
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL cannot store: nothing that a stranger sends may keep an event from the log."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _record(row: Row) -> AuditRecord:

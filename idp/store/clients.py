@@ -11,9 +11,9 @@ _COLUMNS = """client_id, name, token_endpoint_auth_method, grant_types, scopes, 
     post_logout_redirect_uris, origins, may_introspect"""
 
 _SELECT = f"""select {_COLUMNS},
-    array(select digest from client_secrets s where s.client_id = c.client_id order by created_at) as digests,
+    array(select digest from client_secrets s where s.client_id = c.client_id order by created_at, digest) as digests,
     array(select extract(epoch from expires_at)::float8 from client_secrets s
-          where s.client_id = c.client_id order by created_at) as expiries
+          where s.client_id = c.client_id order by created_at, digest) as expiries
     from clients c"""
 
 
@@ -69,15 +69,22 @@ class Clients:
         return await self._executor.execute("delete from clients where client_id = $1", client_id) == 1
 
     async def add_secret(self, client_id: str, secret: ClientSecret) -> None:
+        """Adds a secret; one that is there already begins anew."""
         await self._executor.execute(
-            "insert into client_secrets (client_id, digest, expires_at) values ($1, $2, to_timestamp($3::float8))",
+            """insert into client_secrets (client_id, digest, expires_at) values ($1, $2, to_timestamp($3::float8))
+               on conflict (client_id, digest) do update
+                   set created_at = excluded.created_at, expires_at = excluded.expires_at""",
             client_id,
             secret.digest,
             secret.expires_at,
         )
 
     async def expire_secrets(self, client_id: str, at: float) -> None:
-        """Lets the secrets end at `at`, and forgets those that have ended already and all but the newest."""
+        """Lets the newest secret end at `at`, and forgets all others. For a transaction.
+
+        It keeps the client's row until the commit, so that two rotations at once leave two secrets and not three.
+        """
+        await self._executor.execute("select from clients where client_id = $1 for no key update", client_id)
         await self._executor.execute(
             """delete from client_secrets where client_id = $1 and (expires_at <= now() or created_at <
                    (select max(created_at) from client_secrets where client_id = $1))""",

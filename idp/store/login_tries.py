@@ -43,15 +43,19 @@ class LoginTries:
         return float(row["wait"] or 0) if row else 0.0
 
     async def count(self, subject: str, pace: Pace) -> bool:
-        """Counts a try, in one statement so that no two instances count the same one; False when it is too early."""
+        """Counts a try, in one statement so that no two instances count the same one; False when it is too early.
+
+        Within the free tries the next one may come at any time, even for a statement that began before this one.
+        """
         row = await self._executor.fetch_one(
-            """insert into login_tries as t (subject, tries, next_at, last_at) values ($1, 1, now(), now())
-               on conflict (subject) do update set
-                   tries = case when t.last_at < now() - make_interval(secs => $4) then 1 else t.tries + 1 end,
-                   next_at = case
-                       when t.last_at < now() - make_interval(secs => $4) or t.tries + 1 < $2 then now()
-                       else now() + make_interval(secs => least(power(2, least(t.tries + 1 - $2, 30)), $3)) end,
-                   last_at = now()
+            """insert into login_tries as t (subject, tries, next_at, last_at)
+               values ($1, 1, case when $2 > 1 then '-infinity' else now() + make_interval(secs => least(1, $3)) end,
+                   now())
+               on conflict (subject) do update set (tries, next_at, last_at) = (
+                   select n, case when n < $2 then '-infinity'
+                       else now() + make_interval(secs => least(power(2, least(n - $2, 30)), $3)) end, now()
+                   from (select case when t.last_at < now() - make_interval(secs => $4) then 1 else t.tries + 1 end)
+                       as counted (n))
                where t.next_at <= now()
                returning tries""",
             subject,
@@ -62,7 +66,20 @@ class LoginTries:
         return row is not None
 
     async def forgive(self, subject: str) -> None:
-        """Takes a try back: the password was right, or was not tried after all."""
+        """Takes a try back, with the wait after it: the password was right, or was not tried after all."""
         await self._executor.execute(
-            "update login_tries set tries = greatest(tries - 1, 0) where subject = $1", subject
+            "update login_tries set tries = greatest(tries - 1, 0), next_at = '-infinity' where subject = $1", subject
         )
+
+    async def forget_old(self) -> int:
+        """Removes what no longer counts, since whoever types names of nobody leaves a row for each. For once an hour.
+
+        Gives the number of rows that were removed.
+        """
+        tries = await self._executor.execute(
+            "delete from login_tries where last_at < now() - make_interval(secs => $1) and next_at <= now()", DAY
+        )
+        sources = await self._executor.execute(
+            "delete from known_sources where seen_at <= now() - make_interval(secs => $1)", KNOWN_FOR
+        )
+        return tries + sources

@@ -10,12 +10,12 @@ import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 _LOCK = 0x1D9_0001
 _WAIT = 0.1
+_LOCK_TIMEOUT = "3s"
 
 
 class SchemaMismatch(Exception):  # noqa: N818 - says what to do, so it is shown as it is
@@ -65,10 +65,11 @@ def check(version: SchemaVersion, code: str) -> None:
         raise SchemaMismatch(
             f"The schema is at revision {version.revision}, this version needs {code}. Run `idp migrate` first."
         )
-    if version.revision > code and (version.minimum_revision or version.revision) > code:
+    needed = version.minimum_revision or version.revision
+    if needed > code:
         raise SchemaMismatch(
-            f"The schema is at revision {version.revision} and needs code of revision {version.minimum_revision} or "
-            f"later; this version is made for {code}. Start a newer version of idp."
+            f"The schema is at revision {version.revision} and needs code of revision {needed} or later; this version "
+            f"is made for {code}. Start a newer version of idp."
         )
 
 
@@ -89,26 +90,48 @@ async def read(dsn: str) -> SchemaVersion:
 async def migrate(dsn: str) -> str | None:
     """Brings the schema up to date, once however many instances ask at once. Gives the new revision, if it is new.
 
-    Raises SchemaMismatch when the schema is newer than the code and not made for it.
+    Raises SchemaMismatch when the schema is newer than the code and not made for it, or when a table was in use for
+    too long; OSError and the errors of asyncpg when the database cannot be reached.
     """
-    code = code_revision()
-    version = await read(dsn)
-    if version.revision is not None and version.revision >= code:
-        check(version, code)
+    if not await _is_behind(dsn):
         return None
     engine = _engine(dsn)
     try:
         async with _locked(engine), engine.connect() as connection:
-            return code if await connection.run_sync(_upgrade) else None
+            if not await _is_behind(dsn):  # another instance was first, perhaps one of a newer version
+                return None
+            await connection.run_sync(_upgrade)
+            return code_revision()
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == asyncpg.LockNotAvailableError.sqlstate:
+            raise SchemaMismatch(
+                f"The schema was not changed: something kept a table in use for {_LOCK_TIMEOUT}. Try again."
+            ) from error
+        raise
     finally:
         await engine.dispose()
 
 
+async def _is_behind(dsn: str) -> bool:
+    version, code = await read(dsn), code_revision()
+    if version.revision is None or version.revision < code:
+        return True
+    check(version, code)
+    return False
+
+
 def _engine(dsn: str) -> AsyncEngine:
-    """An engine over the DSN as asyncpg reads it, so that one DSN means one thing everywhere, `sslmode` included."""
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=sa.NullPool
-    )
+    """An engine over the DSN as asyncpg reads it, so that one DSN means one thing everywhere, `sslmode` included.
+
+    A migration that waits for a table holds up every query that comes after it, so it does not wait for long.
+    """
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
+        return connection
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=sa.NullPool)
 
 
 @contextlib.asynccontextmanager
@@ -127,12 +150,7 @@ async def _locked(engine: AsyncEngine) -> AsyncIterator[None]:
             await connection.execute(sa.text("select pg_advisory_unlock(:lock)"), {"lock": _LOCK})
 
 
-def _upgrade(connection: sa.Connection) -> bool:
+def _upgrade(connection: sa.Connection) -> None:
     config = _config()
-    current = MigrationContext.configure(connection).get_current_revision()
-    connection.rollback()
-    if current == ScriptDirectory.from_config(config).get_current_head():
-        return False
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    return True

@@ -1,7 +1,7 @@
 """People, by id and by the normal forms of their e-mail address and username."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +27,7 @@ class UserWithPassword:
     """A person and what is stored of the password."""
 
     user: User
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class NewUser:
     id: UUID
     email: Email
     username: Username | None
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
     roles: Sequence[str] = ()
     is_active: bool = True
     foreign_cost: int | None = None
@@ -59,9 +59,36 @@ class Users:
                 *_values(new),
             )
         except asyncpg.UniqueViolationError as error:
-            raise NameTaken("username" if error.constraint_name == "users_username_key_key" else "email") from None
+            raise _name_taken(error) from None
         assert row is not None
         return _user(row)
+
+    async def add_all(self, people: Collection[NewUser]) -> None:
+        """Stores people, one at least, with one statement. Raises NameTaken, and then stores none."""
+        try:
+            await self._executor.execute(
+                """insert into users (id, email, email_key, username, username_key, password_hash, roles, is_active,
+                       foreign_cost)
+                   select id, email, email_key, username, username_key, password_hash, string_to_array(roles, ' '),
+                       is_active, foreign_cost
+                   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                               $8::bool[], $9::smallint[])
+                       as new (id, email, email_key, username, username_key, password_hash, roles, is_active,
+                               foreign_cost)""",
+                *_value_arrays(people),
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise _name_taken(error) from None
+
+    async def taken(self, people: Collection[NewUser]) -> frozenset[str]:
+        """Those keys of these people that belong to somebody already."""
+        rows = await self._executor.fetch_all(
+            """select email_key as key from users where email_key = any ($1)
+               union all select username_key from users where username_key = any ($2)""",
+            [person.email.key for person in people],
+            [person.username.key for person in people if person.username],
+        )
+        return frozenset(row["key"] for row in rows)
 
     async def by_id(self, user_id: UUID) -> User | None:
         row = await self._executor.fetch_one(f"select {_COLUMNS} from users where id = $1", user_id)
@@ -144,6 +171,16 @@ def _values(new: NewUser) -> tuple[Any, ...]:
         new.is_active,
         new.foreign_cost,
     )
+
+
+def _value_arrays(people: Collection[NewUser]) -> Iterable[list[Any]]:
+    """A column after the other. Roles go as one text, since `unnest` takes arrays of arrays apart altogether."""
+    *names, roles, active, cost = (list(column) for column in zip(*map(_values, people), strict=True))
+    return [*names, [" ".join(of_one) for of_one in roles], active, cost]
+
+
+def _name_taken(error: asyncpg.UniqueViolationError) -> NameTaken:
+    return NameTaken("username" if error.constraint_name == "users_username_key_key" else "email")
 
 
 def _user(row: Row) -> User:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from idp.cli.directories import Directories
+from idp.protocol.audit import OPERATOR
 from tests import builders
 from tests.builders import PASSWORD
 
@@ -23,7 +24,7 @@ def assert_refused(answer: httpx.Response, status: int, error: str) -> None:
     assert answer.json().keys() <= {"error", "error_description"}
 
 
-async def ask(http: httpx.AsyncClient, *, auth: tuple[str, str] | None = None, **form: str) -> httpx.Response:
+async def ask(http: httpx.AsyncClient, auth: tuple[str, str] | None = None, /, **form: str) -> httpx.Response:
     return await http.post("/token", data=form, auth=auth or httpx.USE_CLIENT_DEFAULT)
 
 
@@ -32,7 +33,7 @@ class TestInvalidRequest:
 
     async def test_grant_type_missing(self, http: httpx.AsyncClient, directory: Directories) -> None:
         client = await builders.client(directory)
-        assert_refused(await ask(http, auth=client.auth), 400, "invalid_request")
+        assert_refused(await ask(http, client.auth), 400, "invalid_request")
 
     @pytest.mark.parametrize("missing", ["username", "password"])
     async def test_parameter_of_the_grant_missing(
@@ -51,12 +52,12 @@ class TestInvalidRequest:
 
     async def test_two_authentication_methods(self, http: httpx.AsyncClient, directory: Directories) -> None:
         client = await builders.client(directory)
-        answer = await ask(http, auth=client.auth, grant_type="client_credentials", client_secret=client.secret)
+        answer = await ask(http, client.auth, grant_type="client_credentials", client_secret=client.secret)
         assert_refused(answer, 400, "invalid_request")
 
     async def test_client_id_differs_from_the_header(self, http: httpx.AsyncClient, directory: Directories) -> None:
         client = await builders.client(directory)
-        answer = await ask(http, auth=client.auth, grant_type="client_credentials", client_id="another")
+        answer = await ask(http, client.auth, grant_type="client_credentials", client_id="another")
         assert_refused(answer, 400, "invalid_request")
 
     async def test_no_client_named(self, http: httpx.AsyncClient) -> None:
@@ -99,7 +100,7 @@ class TestInvalidClient:
     """Unknown client, no authentication included, unsupported method: 401 with a challenge (§5.2)."""
 
     async def test_unknown_client(self, http: httpx.AsyncClient) -> None:
-        answer = await ask(http, auth=("nobody", "x" * 43), grant_type="client_credentials")
+        answer = await ask(http, ("nobody", "x" * 43), grant_type="client_credentials")
         assert_refused(answer, 401, "invalid_client")
         assert answer.headers["www-authenticate"].startswith("Basic realm=")
 
@@ -107,8 +108,8 @@ class TestInvalidClient:
         self, http: httpx.AsyncClient, directory: Directories
     ) -> None:
         client = await builders.client(directory)
-        wrong = await ask(http, auth=(client.client.client_id, "x" * 43), grant_type="client_credentials")
-        unknown = await ask(http, auth=("nobody", "x" * 43), grant_type="client_credentials")
+        wrong = await ask(http, (client.client.client_id, "x" * 43), grant_type="client_credentials")
+        unknown = await ask(http, ("nobody", "x" * 43), grant_type="client_credentials")
         assert_refused(wrong, 401, "invalid_client")
         assert wrong.content == unknown.content
 
@@ -126,7 +127,7 @@ class TestInvalidClient:
 
     async def test_public_client_with_a_secret(self, http: httpx.AsyncClient, directory: Directories) -> None:
         client = await builders.client(directory, **PUBLIC)
-        answer = await ask(http, auth=(client.client.client_id, "made up"), grant_type="password", username="a")
+        answer = await ask(http, (client.client.client_id, "made up"), grant_type="password", username="a")
         assert_refused(answer, 401, "invalid_client")
 
     @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ class TestInvalidGrant:
 
     async def test_p6_every_wrong_login_looks_alike(self, http: httpx.AsyncClient, directory: Directories) -> None:
         user, disabled = await builders.user(directory), await builders.user(directory)
-        await directory.people.set_active(disabled.id, False, builders.OPERATOR)
+        await directory.people.set_active(disabled.id, False, OPERATOR)
         tries = [
             (user.email, "wrong"),
             (user.username or "", "x" * 73),
@@ -174,7 +175,7 @@ class TestUnauthorizedClient:
     ) -> None:
         client = await builders.client(directory)
         user = await builders.user(directory)
-        answer = await ask(http, auth=client.auth, grant_type="password", username=user.email, password=PASSWORD)
+        answer = await ask(http, client.auth, grant_type="password", username=user.email, password=PASSWORD)
         assert_refused(answer, 400, "unauthorized_client")
 
     async def test_public_client_cannot_act_for_itself(self, http: httpx.AsyncClient, directory: Directories) -> None:
@@ -189,7 +190,7 @@ class TestUnsupportedGrantType:
     @pytest.mark.parametrize("grant_type", ["implicit", "made_up", "<script>", "pässword", "authorization_code"])
     async def test_unknown_grant(self, http: httpx.AsyncClient, directory: Directories, grant_type: str) -> None:
         client = await builders.client(directory)
-        answer = await ask(http, auth=client.auth, grant_type=grant_type)
+        answer = await ask(http, client.auth, grant_type=grant_type)
         assert_refused(answer, 400, "unsupported_grant_type")
         assert grant_type not in answer.json()["error_description"]
 
@@ -200,7 +201,7 @@ class TestInvalidScope:
     @pytest.mark.parametrize("scope", ["write", "read write", "read  read", " read", 'a"b', "a\\b", "é"])
     async def test_scope(self, http: httpx.AsyncClient, directory: Directories, scope: str) -> None:
         client = await builders.client(directory, scopes=("read",))
-        answer = await ask(http, auth=client.auth, grant_type="client_credentials", scope=scope)
+        answer = await ask(http, client.auth, grant_type="client_credentials", scope=scope)
         assert_refused(answer, 400, "invalid_scope")
 
     async def test_admin_scope_is_for_administrators(self, http: httpx.AsyncClient, directory: Directories) -> None:
@@ -209,7 +210,7 @@ class TestInvalidScope:
         )
         user = await builders.user(directory)
         form = {"grant_type": "password", "username": user.email, "password": PASSWORD, "scope": "idp:admin"}
-        assert_refused(await ask(http, auth=client.auth, **form), 400, "invalid_scope")
+        assert_refused(await ask(http, client.auth, **form), 400, "invalid_scope")
 
 
 class TestInvalidTarget:
@@ -218,5 +219,5 @@ class TestInvalidTarget:
     @pytest.mark.parametrize("resource", ["https://other.example.com", "not a uri", "https://api.example.com#x", "/a"])
     async def test_resource(self, http: httpx.AsyncClient, directory: Directories, resource: str) -> None:
         client = await builders.client(directory, audiences=("https://api.example.com",))
-        answer = await ask(http, auth=client.auth, grant_type="client_credentials", resource=resource)
+        answer = await ask(http, client.auth, grant_type="client_credentials", resource=resource)
         assert_refused(answer, 400, "invalid_target")

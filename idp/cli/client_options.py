@@ -1,0 +1,58 @@
+"""The options that describe a client, for `add` and `update` alike; without the option a member stays as it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from idp.directory.clients import GRANT_TYPES
+from idp.protocol.client import Client
+from idp.protocol.client_authentication import METHODS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LISTS = {
+    "grant": "grant_types",
+    "redirect-uri": "redirect_uris",
+    "post-logout-redirect-uri": "post_logout_redirect_uris",
+    "origin": "origins",
+    "scope": "scopes",
+    "audience": "audiences",
+}
+"""The options that may be given several times, and the members of a client that they make."""
+
+_OPTIONS = (
+    click.option("--name", metavar="N", help="What people read; the client_id if not given."),
+    click.option("--grant", "grant_types", multiple=True, type=click.Choice(GRANT_TYPES), help="A grant it may use."),
+    click.option("--redirect-uri", "redirect_uris", multiple=True, metavar="U", help="Where /authorize may send back."),
+    click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, metavar="U"),
+    click.option("--origin", "origins", multiple=True, metavar="O", help="A web origin that may call /token."),
+    click.option("--scope", "scopes", multiple=True, metavar="S", help="A scope it may ask for."),
+    click.option("--audience", "audiences", multiple=True, metavar="A", help="A resource service, as absolute URI."),
+    click.option("--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS)),
+    click.option("--introspect/--no-introspect", "may_introspect", default=None, help="May it ask /introspect?"),
+)
+
+
+def metadata_options(command: F) -> F:
+    """Adds them; those that may be given several times say so in one place, the help of the command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def described(client: Client, options: Mapping[str, Any]) -> Client:
+    """The client with what the options say; lists keep their order, each value once."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    values = {
+        name: frozenset(value) if name == "grant_types" else tuple(dict.fromkeys(value))
+        for name, value in given.items()
+        if name in LISTS.values()
+    }
+    return replace(client, **given | values)
+
+
+def cleared(client: Client, lists: tuple[str, ...]) -> Client:
+    """The client without what these options had put into it."""
+    return replace(client, **{LISTS[name]: type(getattr(client, LISTS[name]))() for name in lists})

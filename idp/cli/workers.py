@@ -1,0 +1,128 @@
+"""Several processes that serve on the same sockets.
+
+They are forked when everything is imported and nothing runs yet: that starts them in no time, and they share the
+memory of what was imported. One that dies is replaced. All go when this process goes, even by kill -9.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+Work = Callable[[Callable[[], None]], int]
+"""What a worker does, and its exit code. It calls its argument once it is ready; SIGTERM ends it in good order."""
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds before a worker that died is replaced, so that one that cannot live does not keep the machine busy."""
+_STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+_AWAITED = _STOP | {signal.SIGCHLD}
+
+
+class Workers:
+    """`count` processes that do `work`. `bury` is told the pid of each that died before its time."""
+
+    def __init__(self, count: int, work: Work, bury: Callable[[int], None]) -> None:
+        self._count = count
+        self._work = work
+        self._bury = bury
+        self._pids: set[int] = set()
+        self._lifeline, self._lifeline_end = os.pipe()  # nobody ever writes: it ends when this process does
+
+    def run(self, announce: Callable[[], None]) -> int:
+        """Runs the workers until SIGTERM or SIGINT. Gives the exit code: 0 when all ended in good order."""
+        with _blocked():
+            if not self._start_all():
+                self._stop()
+                return 1
+            announce()
+            while signal.sigwait(_AWAITED) not in _STOP:
+                self._replace_dead()
+            return self._stop()
+
+    def _start_all(self) -> bool:
+        """The first alone: what keeps one from starting keeps all, and should be said once."""
+        if not _is_ready(self._start()):
+            return False
+        others = [self._start() for _ in range(1, self._count)]
+        return all([_is_ready(pipe) for pipe in others])  # noqa: C419 - each is waited for
+
+    def _start(self, pause: float = 0.0) -> int:
+        """Forks a worker. Gives a pipe from which a byte can be read when it is ready, or the end if it dies first."""
+        ready, its_ready = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(self._lifeline_end)
+            os._exit(self._live(its_ready, pause))
+        os.close(its_ready)
+        self._pids.add(pid)
+        return ready
+
+    def _live(self, ready: int, pause: float) -> int:
+        """The life of a worker, in its own process."""
+        try:
+            for number in _AWAITED:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
+            time.sleep(pause)
+            return self._work(lambda: _say_ready(ready))
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - a traceback is all that can become of it here
+            traceback.print_exc()
+            return 1
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+    def _end_with_parent(self) -> None:
+        os.read(self._lifeline, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _replace_dead(self) -> None:
+        for pid, code in self._dead():
+            log.error("worker died", extra={"pid": pid, "code": code})
+            self._bury(pid)
+            os.close(self._start(_PAUSE))
+
+    def _dead(self) -> Iterator[tuple[int, int]]:
+        for pid in tuple(self._pids):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                self._pids.discard(pid)
+                yield pid, os.waitstatus_to_exitcode(status)
+
+    def _stop(self) -> int:
+        for pid in self._pids:
+            os.kill(pid, signal.SIGTERM)
+        codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._pids}
+        return 0 if codes <= {0, -signal.SIGTERM} else 1  # the signal itself ends a worker that does not serve yet
+
+
+def _say_ready(pipe: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody waits for one that replaces another
+        os.write(pipe, b".")
+    os.close(pipe)
+
+
+def _is_ready(pipe: int) -> bool:
+    """Waits until the worker at the other end is ready, or dead."""
+    with open(pipe, "rb") as reader:
+        return bool(reader.read(1))
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Keeps the signals for `sigwait`, so that none is lost or comes at a bad moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,82 @@
+"""Refresh tokens (RFC 6749 §6, RFC 9700 §4.14.2): what happens when one of a family is presented. Pure decisions.
+
+All tokens that follow one another from one login are a family. It is one row: the digest of its current token, that
+of the one before, when it was swapped, and the successor, sealed so that only the token before can open it. A client
+whose answer was lost repeats the token it has, and gets the same successor again.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPolicy:
+    """Durations in seconds. `retry_window` 0 makes every token good for strictly one use."""
+
+    ttl: int = 30 * 86400
+    idle_ttl: int = 14 * 86400
+    retry_window: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family, as the database keeps it. Instants are POSIX seconds."""
+
+    id: UUID
+    client_id: str
+    user_id: UUID
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    auth_time: float
+    amr: tuple[str, ...]
+    current_digest: bytes
+    previous_digest: bytes | None
+    rotated_at: float | None
+    sealed_successor: bytes | None
+    idle_until: float
+    expires_at: float
+    revoked_at: float | None = None
+
+    def is_alive(self, now: float) -> bool:
+        return self.revoked_at is None and now < self.expires_at and now < self.idle_until
+
+
+class Presentation(Enum):
+    """What presenting a token of a family means."""
+
+    CURRENT = auto()
+    """The token that is good: it is swapped for its successor."""
+    REPEATED = auto()
+    """The one before, soon after it was swapped, its successor unused: the answer was lost."""
+    REPLAYED = auto()
+    """Any other of the family: somebody has a copy. The family ends."""
+    REFUSED = auto()
+    """Another client's, or of a family that has ended: nothing changes."""
+
+
+def presentation(family: Family, digest: bytes, client_id: str, now: float, retry_window: int) -> Presentation:
+    """Decides. `digest` is of a token that is proved to be of this family."""
+    if family.client_id != client_id or not family.is_alive(now):
+        return Presentation.REFUSED
+    if hmac.compare_digest(family.current_digest, digest):
+        return Presentation.CURRENT
+    if _is_repeated(family, digest, now, retry_window):
+        return Presentation.REPEATED
+    return Presentation.REPLAYED
+
+
+def _is_repeated(family: Family, digest: bytes, now: float, retry_window: int) -> bool:
+    """The window runs from the first swap and is never extended: a repetition changes nothing."""
+    if family.previous_digest is None or family.rotated_at is None or family.sealed_successor is None:
+        return False
+    return hmac.compare_digest(family.previous_digest, digest) and now < family.rotated_at + retry_window
+
+
+def narrowed(requested: Sequence[str] | None, granted: Sequence[str]) -> tuple[str, ...] | None:
+    """What of `granted` is asked for: all of it when nothing is, None when more is asked than was granted (R12)."""
+    if requested is None:
+        return tuple(granted)
+    return tuple(dict.fromkeys(requested)) if set(requested) <= set(granted) else None
