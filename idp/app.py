@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -141,7 +141,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
-        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
         Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
         resource("/users", post=users.register),
         resource("/users/me", get=users.me),
@@ -163,8 +163,9 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         Route("/readyz", health.Readiness(store, keyring, clock).handle),
         Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
     ]
-    app: ASGIApp = Starlette(
-        routes=[*outside, *([Mount(path, routes=routes)] if path else routes)],
+    below: list[BaseRoute] = [Mount(path, Router(routes, redirect_slashes=False))] if path else routes
+    starlette = Starlette(
+        routes=[*outside, *below],
         exception_handlers={
             answers.Problem: answers.on_problem,
             HTTPException: answers.on_http_exception,
@@ -172,7 +173,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         },
         lifespan=_lifespan(parts),
     )
-    app = Cors(app, prefix=path, is_registered=clients.is_registered_origin)
+    starlette.router.redirect_slashes = False  # such a redirect would be built from the Host header (R20)
+    app: ASGIApp = Cors(starlette, prefix=path, is_registered=clients.is_registered_origin)
     app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics])
     return _behind_proxies(app, settings.trusted_proxies)
 

@@ -4,8 +4,8 @@ What a requester chose (a path, a name) can hold anything: JSON escapes it, and 
 line can be forged and no terminal commanded.
 """
 
+import json
 import logging
-import logging.config
 import sys
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return _dumped(line)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -41,7 +41,19 @@ class ConsoleFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         details = " ".join(f"{name}={_visible(str(value))}" for name, value in _extras(record).items())
         line = f"{time} {record.levelname.lower():7} {_visible(record.getMessage())}  {details}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return "\n".join([line, *self._traceback(record)])
+
+    def _traceback(self, record: logging.LogRecord) -> list[str]:
+        """Indented, because the text of an error can hold what a requester chose, and must not pass for a line."""
+        text = self.formatException(record.exc_info) if record.exc_info else ""
+        return [f"    {_visible(line)}" for line in text.split("\n") if line]
+
+
+def _dumped(line: dict[str, object]) -> str:
+    try:
+        return orjson.dumps(line, default=str).decode()
+    except TypeError:  # halves of surrogate pairs, which have no place in UTF-8
+        return json.dumps(line, default=str)
 
 
 def _visible(text: str) -> str:

@@ -7,10 +7,15 @@
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+def forget_worker(pid: int) -> None:
+    """Takes a worker that died out of what is measured now; what it counted stays."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -17,8 +17,8 @@ import pytest
 
 from idp import app
 from idp.cli.directories import Directories, directories
-from idp.directory import OPERATOR
 from idp.embedded import attach
+from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
 from idp.settings import Settings
 from idp.store import schema

@@ -79,9 +79,9 @@ def _problems(client: Client) -> list[str | None]:
 
 def _client_id_problem(client_id: str) -> str | None:
     """VSCHAR (RFC 6749 A.1) but for the colon, which Basic cannot carry unencoded; never like a user's `sub` (R21)."""
-    visible = client_id.isascii() and client_id.isprintable() and " " not in client_id and ":" not in client_id
-    if not visible or not 1 <= len(client_id) <= 200:
-        return "A client_id has 1 to 200 visible ASCII characters other than the colon."
+    visible = client_id.isascii() and client_id.isprintable() and not set(" :/") & set(client_id)
+    if not visible or not 1 <= len(client_id) <= 200 or client_id in (".", ".."):
+        return "A client_id has 1 to 200 visible ASCII characters other than the colon and the slash."
     if client_id == OPERATOR.id:
         return f"The client_id '{client_id}' is taken: the audit log knows the command line by that name."
     try:

@@ -1,20 +1,15 @@
 """Whom a token is for: resource indicators (RFC 8707) and the `aud` of an access token (RFC 9068 §3)."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidTargetError
+from idp.protocol.redirection import uri_parts
 
 
 def is_resource_uri(text: str) -> bool:
     """Whether `text` is an absolute URI without a fragment (RFC 8707 §2)."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    printable = text.isascii() and text.isprintable() and " " not in text
-    return printable and bool(parts.scheme and (parts.netloc or parts.path)) and "#" not in text
+    return uri_parts(text) is not None
 
 
 def granted_audience(resources: Sequence[str], scope: Sequence[str], client: Client, issuer: str) -> tuple[str, ...]:

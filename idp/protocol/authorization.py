@@ -1,7 +1,7 @@
 """What passes between the token endpoint, a grant and the issuer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError
@@ -21,7 +21,7 @@ class TokenRequest:
     """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent."""
 
     client: Client
-    form: Mapping[str, str]
+    form: Mapping[str, str] = field(repr=False)
     resources: tuple[str, ...]
     origin: Origin
 

@@ -7,7 +7,7 @@ same change one makes it and the others find it made.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -56,29 +56,38 @@ class Spares:
         self._settings = settings
         self._pairs: list[KeyPair] = []
 
-    async def ensure(self, count: int) -> None:
-        """Makes pairs until `count` are there."""
+    async def make(self) -> KeyPair:
+        """A new pair."""
+        return await asyncio.to_thread(generate, self._settings.alg, self._settings.bits)
+
+    async def take(self, count: int) -> Sequence[KeyPair]:
+        """So many pairs, for one change alone."""
         while len(self._pairs) < count:
-            self._pairs.append(await asyncio.to_thread(generate, self._settings.alg, self._settings.bits))
+            self._pairs.append(await self.make())
+        taken, self._pairs = self._pairs[:count], self._pairs[count:]
+        return taken
 
-    def peek(self, count: int) -> Sequence[KeyPair]:
-        """The first pairs, still ours until `used`: a transaction may have to be tried again."""
-        assert len(self._pairs) >= count, "ensure() comes first"
-        return self._pairs[:count]
-
-    def used(self, pairs: Sequence[KeyPair]) -> None:
-        self._pairs = [pair for pair in self._pairs if pair not in pairs]
+    def give_back(self, pairs: Iterable[KeyPair]) -> None:
+        """Keeps pairs that certainly were not used."""
+        self._pairs.extend(pairs)
 
 
 class _Change:
     """One transaction's view of the key table. `now` is whole seconds, so that instants survive any rounding."""
 
-    def __init__(self, store: KeyTables, keys: Sequence[StoredKey], now: float, operations: "KeyOperations") -> None:
+    def __init__(
+        self,
+        store: KeyTables,
+        keys: Sequence[StoredKey],
+        now: float,
+        operations: "KeyOperations",
+        spares: Iterator[KeyPair],
+    ) -> None:
         self.store = store
         self.keys = keys
         self.now = now
-        self.used: list[KeyPair] = []
         self._operations = operations
+        self._spares = spares
 
     async def carry_out(self, plan: Plan) -> None:
         """Writes a plan, and takes over what the table then holds."""
@@ -87,13 +96,11 @@ class _Change:
             await self.store.signing_keys.change(kid, lifetime)
         if plan.asked is not None and plan.asked in plan.changed:
             await self.store.signing_keys.mark_asked(plan.asked, self.now)
-        pairs = self._operations.spares.peek(len(self.used) + len(plan.made))[len(self.used) :]
-        for pair, lifetime in zip(pairs, plan.made, strict=True):
-            key = _sealed(sealer, pair, lifetime)
+        for lifetime in plan.made:
+            key = _sealed(sealer, next(self._spares), lifetime)
             await self.store.signing_keys.add(key)
             await self.store.audit.add(_event("key.created", key.kid, OPERATOR, alg=settings.alg))
             log.info("signing key made", extra={"kid": key.kid, "sign_from": lifetime.sign_from})
-        self.used += pairs
         if plan:
             self.keys = await self.store.signing_keys.all()
 
@@ -250,21 +257,30 @@ class KeyOperations:
         return await self._change(work)
 
     async def _change(self, work: Callable[[_Change], Awaitable[T]]) -> T:
-        """Runs `work` under the lock. Time and keys are read after the lock was got: waiting for it takes time."""
-        await self.spares.ensure(MOST_KEYS_PER_CHANGE)
-        used: list[KeyPair] = []
+        """Runs `work` under the lock. Time and keys are read after the lock was got: waiting for it takes time.
+
+        A COMMIT that got no answer may have happened, so a pair that was used once is never used again.
+        """
+        pairs = await self.spares.take(MOST_KEYS_PER_CHANGE)
+        used: set[str] = set()
 
         async def attempt(store: KeyTables) -> T:
             await store.signing_keys.lock()
             now = float(math.floor(await store.now()))
-            change = _Change(store, await store.signing_keys.all(), now, self)
-            outcome = await work(change)
-            used[:] = change.used
-            return outcome
+            keys = await store.signing_keys.all()
+            return await work(_Change(store, keys, now, self, _handed_out(pairs, used)))
 
-        outcome = await self._store.transact(attempt)
-        self.spares.used(used)
-        return outcome
+        try:
+            return await self._store.transact(attempt)
+        finally:
+            self.spares.give_back(pair for pair in pairs if pair.kid not in used)
+
+
+def _handed_out(pairs: Iterable[KeyPair], used: set[str]) -> Iterator[KeyPair]:
+    """The pairs one by one, each noted as used when it is handed out."""
+    for pair in pairs:
+        used.add(pair.kid)
+        yield pair
 
 
 def _sealed(sealer: Sealer, pair: KeyPair, lifetime: Lifetime) -> StoredKey:

@@ -116,5 +116,6 @@ create table audit_log (
     detail jsonb not null default '{}'
 );
 create index audit_log_subject on audit_log (subject, id) where subject is not null;
-create index audit_log_actor on audit_log (actor, id) where actor is not null
+create index audit_log_actor on audit_log (actor, id) where actor is not null;
+create index audit_log_at on audit_log using brin (at)
 """

@@ -115,7 +115,7 @@ PATHS: Json = {
             "revokeKey",
             _TAG,
             "Revoke a key",
-            "It leaves the JWK Set, and another signs. Verifiers refuse its tokens once they have fetched the set again.",
+            "It leaves the JWK Set, and another signs. Verifiers refuse its tokens once they fetch the set again.",
             security=ADMINISTRATOR,
             parameters=[{"name": "kid", "in": "path", "required": True, "schema": _KID}],
             answers={200: response("It is revoked, and this is what it means.", schema("KeyRevoked"))},

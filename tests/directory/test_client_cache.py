@@ -1,0 +1,176 @@
+"""A client costs one query a second, goes on through an outage for as long as it may, and cannot be pushed out."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from idp.directory.client_cache import FRESH, ClientCache
+from idp.directory import client_cache
+from idp.protocol.client import Client
+from idp.store.clients import Clients
+from idp.store.database import Database, DatabaseUnavailable
+
+OFFLINE = 60.0
+APP = Client("app", "An app", "none", frozenset(), origins=("https://app.example",))
+
+
+class Registry(Clients):
+    """Clients in memory, in a database that can be away or slow."""
+
+    def __init__(self, *clients: Client) -> None:
+        super().__init__(Database("postgresql:///nowhere"))
+        self.clients = {client.client_id: client for client in clients}
+        self.queries = 0
+        self.away = False
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+
+    async def find(self, client_id: str) -> Client | None:
+        await self._query()
+        return self.clients.get(client_id)
+
+    async def origins(self) -> frozenset[str]:
+        await self._query()
+        return frozenset(origin for client in self.clients.values() for origin in client.origins)
+
+    async def _query(self) -> None:
+        self.queries += 1
+        await asyncio.sleep(0)
+        await self.flowing.wait()
+        if self.away:
+            raise DatabaseUnavailable
+
+
+class Setting:
+    """A cache over a registry, and the time."""
+
+    def __init__(self) -> None:
+        self.registry = Registry(APP)
+        self.time = 1000.0
+        self.cache = ClientCache(self.registry, offline=OFFLINE, ticker=lambda: self.time)
+
+
+@pytest.fixture
+async def setting() -> Setting:
+    return Setting()
+
+
+async def test_within_a_second_a_client_is_read_once(setting: Setting) -> None:
+    for _ in range(100):
+        assert await setting.cache.find("app") == APP
+        setting.time += FRESH / 101
+    assert setting.registry.queries == 1
+    setting.time += FRESH
+    assert await setting.cache.find("app") == APP
+    assert setting.registry.queries == 2
+
+
+async def test_a_change_and_a_removal_are_noticed_after_a_second(setting: Setting) -> None:
+    await setting.cache.find("app")
+    changed = setting.registry.clients["app"] = replace(APP, name="another name")
+    assert await setting.cache.find("app") == APP
+    setting.time += FRESH
+    assert await setting.cache.find("app") == changed
+    del setting.registry.clients["app"]
+    setting.time += FRESH
+    assert await setting.cache.find("app") is None
+    setting.registry.away = True
+    with pytest.raises(DatabaseUnavailable):
+        await setting.cache.find("app")
+
+
+async def test_a_new_client_is_known_at_once(setting: Setting) -> None:
+    assert await setting.cache.find("new") is None
+    new = setting.registry.clients["new"] = replace(APP, client_id="new")
+    assert await setting.cache.find("new") == new
+
+
+async def test_all_who_ask_at_the_same_time_share_one_query(setting: Setting) -> None:
+    assert await asyncio.gather(*(setting.cache.find("app") for _ in range(200))) == [APP] * 200
+    assert await asyncio.gather(*(setting.cache.find("ghost") for _ in range(200))) == [None] * 200
+    assert setting.registry.queries == 2
+
+
+async def test_who_gives_up_does_not_spoil_it_for_the_others(setting: Setting) -> None:
+    setting.registry.flowing.clear()
+    first, second = (asyncio.create_task(setting.cache.find("app")) for _ in range(2))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait([first])
+    setting.registry.flowing.set()
+    assert await second == APP
+    assert setting.registry.queries == 1
+
+
+async def test_through_an_outage_a_client_goes_on_for_so_long_and_no_longer(setting: Setting) -> None:
+    await setting.cache.find("app")
+    setting.registry.away = True
+    setting.time += OFFLINE - 0.001
+    assert await setting.cache.find("app") == APP
+    setting.time += 0.001
+    with pytest.raises(DatabaseUnavailable):
+        await setting.cache.find("app")
+    with pytest.raises(DatabaseUnavailable):
+        await setting.cache.find("never seen")
+    setting.registry.away = False
+    assert await setting.cache.find("app") == APP
+
+
+async def test_a_slow_database_slows_down_nobody_whose_client_is_known(setting: Setting) -> None:
+    await setting.cache.find("app")
+    setting.time += FRESH
+    setting.registry.flowing.clear()
+    async with asyncio.timeout(1):
+        assert await asyncio.gather(*(setting.cache.find("app") for _ in range(50))) == [APP] * 50
+        setting.time += client_cache.PATIENCE
+        for _ in range(50):  # and now nobody waits at all
+            assert await setting.cache.find("app") == APP
+    setting.registry.flowing.set()
+    await asyncio.sleep(0.01)
+    assert setting.registry.queries == 2
+
+
+async def test_invented_ids_take_no_room_and_push_nobody_out(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_cache, "BOUND", 10)
+    await setting.cache.find("app")
+    for number in range(10_000):
+        assert await setting.cache.find(f"invented{number}") is None
+    assert len(setting.cache._known) == 1
+    assert not setting.cache._asked
+    setting.registry.away = True
+    setting.time += OFFLINE / 2
+    assert await setting.cache.find("app") == APP
+
+
+async def test_memory_is_bounded_and_the_busiest_stay(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_cache, "BOUND", 10)
+    for number in range(100):
+        setting.registry.clients[f"app{number}"] = replace(APP, client_id=f"app{number}")
+        await setting.cache.find(f"app{number}")
+        await setting.cache.find("app")
+    assert len(setting.cache._known) == 10
+    setting.registry.away = True
+    setting.time += FRESH
+    assert await setting.cache.find("app") == APP
+
+
+@pytest.mark.parametrize("client_id", ["nul\0", "\ud800", "é", "tab\t", "\x1b[0m"])
+async def test_ids_that_nobody_can_have_cost_no_query(client_id: str, setting: Setting) -> None:
+    assert await setting.cache.find(client_id) is None
+    assert setting.registry.queries == 0
+
+
+async def test_origins_are_read_once_a_second_and_outlive_an_outage(setting: Setting) -> None:
+    for _ in range(50):
+        assert await setting.cache.is_registered_origin("https://app.example")
+        assert not await setting.cache.is_registered_origin("https://evil.example")
+    assert setting.registry.queries == 1
+    setting.registry.away = True
+    setting.time += 10 * OFFLINE
+    assert await setting.cache.is_registered_origin("https://app.example")
+
+
+async def test_no_origin_is_registered_before_any_was_read(setting: Setting) -> None:
+    setting.registry.away = True
+    assert not await setting.cache.is_registered_origin("https://app.example")
