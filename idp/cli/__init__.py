@@ -11,7 +11,7 @@ COMMANDS = {
     "clients": "registers and changes clients",
     "dev": "runs the real service on an embedded PostgreSQL",
     "doctor": "checks the installation and says what to do",
-    "keys": "shows the signing keys",
+    "keys": "shows and changes the signing keys",
     "migrate": "brings the schema up to date",
     "recover": "revokes what a restored backup holds",
     "serve": "runs the service in production",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from idp.cli.directories import Directories, directories
-from idp.cli.installation import DATA_DIR, DEV_CLIENT_ID, create, dev_settings
+from idp.cli.installation import DATA_DIR, DEV_CLIENT_ID, create, dev_settings, remember_port
 from idp.cli.output import run
 from idp.cli.server import listen, run_in_process
 from idp.directory.people import Registration
@@ -42,6 +42,7 @@ def command(host: str, port: int, data_dir: Path) -> None:
     sockets = listen(host, port)
     port = sockets[0].getsockname()[1]
     create(data_dir)
+    remember_port(data_dir, port)
     with dev_settings(data_dir, port=port) as settings:
         from idp import app, log  # imported while PostgreSQL is at work already
         from idp.store import schema

@@ -22,7 +22,7 @@ from idp.cli.checks import (
     read_database,
 )
 from idp.cli.directories import directories
-from idp.cli.installation import data_dir_option, opened
+from idp.cli.installation import data_dir_option, names_database, opened
 from idp.cli.issuer_check import check_issuer
 from idp.cli.output import json_option, run, show
 from idp.cli.tables import rendered, safe
@@ -57,7 +57,7 @@ def command(issuer: str | None, data_dir: Path | None, as_json: bool) -> None:
 
 def _is_production(data_dir: Path | None) -> bool:
     """Whether the environment names the installation, as `opened` decides it."""
-    return data_dir is None and bool(os.environ.get("IDP_DATABASE_URL", os.environ.get("IDP_DATABASE_URL_FILE")))
+    return data_dir is None and names_database(os.environ)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ DATA_DIR = Path(".idp")
 _KEY_FILE = "key-encryption-key"
 _PEPPER_FILE = "password-pepper"
 _CLUSTER = "postgres"
+_PORT_FILE = "port"
 
 DEV_CLIENT_ID = "dev"
 """The default client of `idp dev`."""
@@ -37,13 +38,18 @@ def data_dir_option(command: F) -> F:
     return option(command)
 
 
+def names_database(environment: Mapping[str, str]) -> bool:
+    """Whether the environment names a database of its own. An empty variable is as good as none."""
+    return any(environment.get(name) for name in ("IDP_DATABASE_URL", "IDP_DATABASE_URL_FILE"))
+
+
 @contextlib.contextmanager
 def opened(data_dir: Path | None) -> Iterator[Settings]:
     """The settings of the installation to work on, its database reachable while the block runs.
 
     Raises click.ClickException when there is none, SettingsError, or EmbeddedPostgresError.
     """
-    if data_dir is None and os.environ.get("IDP_DATABASE_URL", os.environ.get("IDP_DATABASE_URL_FILE")):
+    if data_dir is None and names_database(os.environ):
         configured, _ = settings.from_environment({"IDP_ISSUER": "http://localhost", **os.environ})
         yield configured
         return
@@ -53,7 +59,7 @@ def opened(data_dir: Path | None) -> Iterator[Settings]:
             f"There is no installation at {folder}. Start one with `idp dev`, name another with --data-dir, "
             "or set IDP_DATABASE_URL."
         )
-    with dev_settings(folder, port=8000) as configured:
+    with dev_settings(folder, port=_port(folder)) as configured:
         yield configured
 
 
@@ -74,6 +80,18 @@ def dev_settings(folder: Path, *, port: int) -> Iterator[Settings]:
         chosen = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in fixed}
         configured, _ = settings.from_environment({**defaults, **chosen, **fixed})
         yield configured
+
+
+def remember_port(folder: Path, port: int) -> None:
+    """Writes down where `idp dev` serves, for commands that ask the service itself."""
+    (folder / _PORT_FILE).write_text(f"{port}\n")
+
+
+def _port(folder: Path) -> int:
+    try:
+        return int((folder / _PORT_FILE).read_text())
+    except (OSError, ValueError):
+        return 8000
 
 
 def _read_secrets(folder: Path) -> Mapping[str, str]:

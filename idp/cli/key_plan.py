@@ -19,7 +19,7 @@ def drawn(keys: Sequence[StoredKey], now: float, width: int) -> str:
     start = min(min(key.lifetime.publish_at for key in shown), now)
     end = max(key.lifetime.verify_until for key in shown)
     scale = _Scale(start, end, max(20, width - _LABEL - 1))
-    rows = [f"{key.kid[:12]}  {key.alg:6}  {scale.bar(key.lifetime, now)}" for key in shown]
+    rows = [f"{key.kid[:12]:12}  {key.alg:6}  {scale.bar(key.lifetime, now)}" for key in shown]
     return "\n".join([scale.heading(now), *rows, "", _legend(), *map(_sentence, _coming(shown, now))])
 
 

@@ -75,7 +75,12 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, SettingsError):
         return "\n     ".join(["the settings are not complete:", *error.problems])
     if isinstance(error, UnsealError):
-        return f"{error} Set IDP_KEY_ENCRYPTION_KEY to the keys that were used before; a lost key cannot be replaced."
+        return (
+            f"{error} Set IDP_KEY_ENCRYPTION_KEY to the keys that were used before. If they are lost, `idp recover` "
+            "with a new one revokes every signing key and makes others."
+        )
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return f"IDP_DATABASE_URL cannot be used: {error} With sslmode=verify-full, name the CA with sslrootcert=FILE."
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
         return f"the database refuses: {error}. Check IDP_DATABASE_URL."
     if isinstance(error, DatabaseUnavailable | OSError | asyncpg.PostgresConnectionError):

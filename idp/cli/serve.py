@@ -71,4 +71,4 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
 
     if workers == 1:
         return work(announce)
-    return Workers(workers, work, bury=metrics.forget_worker).run(announce)
+    return Workers(workers, work, sockets=sockets, bury=metrics.forget_worker).run(announce)

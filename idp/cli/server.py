@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -48,14 +48,29 @@ class _Server(uvicorn.Server):
         uvicorn would close idle connections at once, and with them a request that was sent a moment ago. Instead each
         says with its next answer that it is the last (RFC 9112 §9.6).
         """
-        for server in self.servers:
-            server.close()
+        last = [connection for listening in sockets or () for connection in _waiting(listening)]
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
         self._state.draining = True
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, connection)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_CALL):
                 while self.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self._state, self.lifespan.state)
+
+
+def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the kernel has accepted and nobody has taken: it resets them when `listening` closes."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 class _Lifespan:

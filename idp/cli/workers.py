@@ -8,11 +8,12 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 Work = Callable[[Callable[[], None]], int]
 """What a worker does, and its exit code. It calls its argument once it is ready; SIGTERM ends it in good order."""
@@ -26,11 +27,14 @@ _AWAITED = _STOP | {signal.SIGCHLD}
 
 
 class Workers:
-    """`count` processes that do `work`. `bury` is told the pid of each that died before its time."""
+    """`count` processes that do `work` on `sockets`. `bury` is told the pid of each that died before its time."""
 
-    def __init__(self, count: int, work: Work, bury: Callable[[int], None]) -> None:
+    def __init__(
+        self, count: int, work: Work, *, sockets: Sequence[socket.socket], bury: Callable[[int], None]
+    ) -> None:
         self._count = count
         self._work = work
+        self._sockets = sockets
         self._bury = bury
         self._pids: set[int] = set()
         self._lifeline, self._lifeline_end = os.pipe()  # nobody ever writes: it ends when this process does
@@ -100,6 +104,8 @@ class Workers:
                 yield pid, os.waitstatus_to_exitcode(status)
 
     def _stop(self) -> int:
+        for listening in self._sockets:  # lest connections queue up that no worker will accept
+            listening.close()
         for pid in self._pids:
             os.kill(pid, signal.SIGTERM)
         codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._pids}

@@ -33,7 +33,7 @@ ACCOUNT = Pace(free=10, longest=1200)
 SOURCE = Pace(free=50, longest=300)
 """Tries from one place at any accounts but those that are used from there: an office behind one address fits."""
 
-KNOWN = Pace(free=20, longest=60)
+KNOWN = Pace(free=20, longest=300)
 """Tries at one account from a place that it was used from: its owner is never shut out by others."""
 
 KNOWN_FOR = 30 * DAY
