@@ -4,6 +4,7 @@ What a requester chose (a path, a name) can hold anything: JSON escapes it, and 
 line can be forged and no terminal commanded.
 """
 
+import contextlib
 import json
 import logging
 import sys
@@ -50,10 +51,12 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def _dumped(line: dict[str, object]) -> str:
-    try:
-        return orjson.dumps(line, default=str).decode()
-    except TypeError:  # halves of surrogate pairs, which have no place in UTF-8
-        return json.dumps(line, default=str)
+    """The line in ASCII, unless all of it can be seen: of what commands a terminal, JSON must escape only a part."""
+    with contextlib.suppress(TypeError):  # halves of surrogate pairs, which have no place in UTF-8
+        text = orjson.dumps(line, default=str).decode()
+        if text.isprintable():
+            return text
+    return json.dumps(line, default=str)
 
 
 def _visible(text: str) -> str:

@@ -14,8 +14,6 @@ SAFE_PROPAGATION = 10
 """Seconds, ten looks at the key table: less than this is for tests that cannot wait."""
 PATIENT_CACHES = 660
 """Seconds for which verifiers in the field keep a key set whatever max-age says (Envoy, jose: 600), and a minute."""
-WEAK_COST = 10
-"""Below this a bcrypt hash is tried too fast (OWASP Password Storage Cheat Sheet)."""
 _NOTHING: Mapping[str, Any] = dict.fromkeys(["issuer", "database_url", "key_encryption_keys", "password_peppers"], "")
 
 
@@ -83,11 +81,6 @@ class Settings:
             warnings.append(
                 f"IDP_KEY_PROPAGATION is {self.key_propagation} s: an instance that is stalled for longer can meet a "
                 f"new key too late. Meant for tests; use {SAFE_PROPAGATION} or more."
-            )
-        if self.bcrypt_cost < WEAK_COST:
-            warnings.append(
-                f"IDP_BCRYPT_COST is {self.bcrypt_cost}: whoever gets the hashes and the pepper tries passwords too "
-                f"fast. Meant for tests; use {WEAK_COST} or more."
             )
         if self.password_min_length < 15:
             warnings.append(

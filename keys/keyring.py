@@ -48,12 +48,16 @@ class JwkSet:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What keeps an instance honest, in seconds: see `Keyring.sign` and `Keyring.max_age`."""
+    """What keeps an instance honest, in seconds: see `Keyring.sign` and `Keyring.max_age`.
+
+    `shared_cache` is what a cache in between may add to `max_age`.
+    """
 
     skew: float = 30.0
     offline: float = 60.0
     publish_ahead: float = 86400.0
     max_age: float = 300.0
+    shared_cache: float = 0.0
 
 
 class Keyring:
@@ -107,17 +111,21 @@ class Keyring:
 
     def _opened(self, keys: Iterable[StoredKey], now: float) -> Iterable[tuple[str, Sign]]:
         for key in keys:
-            if key.sealed is None or key.lifetime.phase(now) not in PRIVATE_PHASES:
+            if key.lifetime.phase(now) not in PRIVATE_PHASES:
                 continue
-            if key.kid in self._signers:
+            if key.kid in self._signers:  # the row may have lost it already, to an instance whose clock is ahead of ours
                 yield key.kid, self._signers[key.kid]
-                continue
-            try:
-                yield key.kid, load_signer(key.alg, self._sealer.open(key.kid, key.sealed))
-            except UnknownSealingKeyError:
-                raise
-            except (UnsealError, ValueError) as error:
-                log.error("signing key unusable", extra={"kid": key.kid, "reason": str(error)})  # noqa: TRY400
+            elif key.sealed is not None and (sign := self._unsealed(key, key.sealed)) is not None:
+                yield key.kid, sign
+
+    def _unsealed(self, key: StoredKey, sealed: Sealed) -> Sign | None:
+        try:
+            return load_signer(key.alg, self._sealer.open(key.kid, sealed))
+        except UnknownSealingKeyError:
+            raise
+        except (UnsealError, ValueError) as error:
+            log.error("signing key unusable", extra={"kid": key.kid, "reason": str(error)})  # noqa: TRY400
+            return None
 
     def unusable(self, now: float) -> Sequence[str]:
         """The kids that should be able to sign and cannot, because their rows are damaged."""
@@ -155,8 +163,14 @@ class Keyring:
         return header
 
     def jwks(self, now: float) -> JwkSet:
-        """The JWK Set at `now`. Raises NoSigningKeyError rather than give an empty one."""
-        at = self._phase_time(now)
+        """The JWK Set at `now`. Raises NoSigningKeyError rather than give one that is empty or lacks keys that sign.
+
+        No key leaves it for having passed its time until the key table was read after that time: the key may have
+        been given more of it.
+        """
+        if now >= self._complete_until:
+            raise NoSigningKeyError(f"The key table was not read for {now - self._read_at:.0f} s: others may sign now.")
+        at = self._phase_time(self._read_at)
         if self._jwks is None or at >= self._jwks.valid_until:
             self._jwks = _jwk_set(self._keys, at)
         return self._jwks
@@ -164,12 +178,17 @@ class Keyring:
     def max_age(self, now: float) -> int:
         """Seconds for which a verifier may keep the JWK Set.
 
-        It is the same for everybody, so that caches do not end together, with one exception: a key that we have not
-        heard of, because we lost the database, can sign from `publish_ahead` after our last look. What we serve must
-        have left every cache by then.
+        It is the same for everybody, so that caches do not end together, except for an instance that has lost the
+        database: what it serves must have left every cache while it still is complete.
         """
-        unheard_of = self._read_at + self._bounds.publish_ahead - self._bounds.skew
-        return max(0, int(min(self._bounds.max_age, unheard_of - now)))
+        return max(0, int(min(self._bounds.max_age, self._complete_until - now)))
+
+    @property
+    def _complete_until(self) -> float:
+        """Until when the JWK Set has every key that signs, as far as verifiers can tell, whose clocks and caches lag:
+        a key that was made after we last read the table signs no earlier than `publish_ahead` after that."""
+        bounds = self._bounds
+        return self._read_at + bounds.publish_ahead - bounds.skew - bounds.shared_cache
 
 
 def _jwk_set(keys: Iterable[StoredKey], now: float) -> JwkSet:

@@ -9,7 +9,7 @@ keeps these invariants (docs/rotation.md argues why they suffice):
 3. `verify_until` only rises, and is at least `sign_until + retention` for every key that will still sign.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from keys.schedule import Lifetime, Phase, RotationPolicy, ScheduledKey, line
@@ -50,7 +50,7 @@ def upkeep(keys: Sequence[ScheduledKey], now: float, policy: RotationPolicy, alg
     if waiting[0].lifetime.sign_from > now:  # a gap: whoever is next fills it
         head = policy.signing(waiting[0].lifetime, now, waiting[0].lifetime.sign_until)
         changed[waiting[0].kid] = head
-    if len(waiting) > 1 and not _wrong_algorithm(waiting[1:], now, alg):
+    if len(waiting) > 1 and not _wrong_algorithm(waiting[1:], now, policy, alg):
         return Plan(changed)
     return _with_successor(waiting, changed, now, policy)
 
@@ -60,8 +60,10 @@ def _long_enough(life: Lifetime, policy: RotationPolicy) -> Lifetime:
     return policy.signing(life, life.sign_from, life.sign_until)
 
 
-def _wrong_algorithm(successors: Sequence[ScheduledKey], now: float, alg: str) -> bool:
-    return any(key.alg != alg and now - key.lifetime.publish_at >= ALGORITHM_PATIENCE for key in successors)
+def _wrong_algorithm(successors: Sequence[ScheduledKey], now: float, policy: RotationPolicy, alg: str) -> bool:
+    """A successor that is about to sign is left to it: not every instance could hear in time that it should not."""
+    wrong = any(key.alg != alg and now - key.lifetime.publish_at >= ALGORITHM_PATIENCE for key in successors)
+    return wrong and successors[0].lifetime.sign_from - now > policy.propagation
 
 
 def _with_successor(
@@ -102,14 +104,17 @@ def rotation(keys: Sequence[ScheduledKey], now: float, policy: RotationPolicy, *
 def postponement(keys: Sequence[ScheduledKey], now: float, policy: RotationPolicy) -> Plan:
     """Puts a planned rotation off for verifiers that are awaited and have not fetched the next key.
 
-    By an hour at a time, when it is due within the minute, and in all by `publish_ahead` at the most: a verifier that
-    has died must not keep an old key for ever. A rotation that somebody asked for is not put off.
+    By an hour at a time, when it is due within the minute but not before all instances can know, and in all by
+    `publish_ahead` at the most: a verifier that has died must not keep an old key for ever. What somebody asked for
+    is not put off, nor the key that a revocation demands.
     """
     current, following = line(keys, now)[:2]
     planned = current.lifetime.sign_from + policy.rotation_period
     due = following.lifetime.sign_from
     until = min(due + HOUR, planned + policy.publish_ahead)
-    if due - now > MINUTE or following.asked_at is not None or until <= due:
+    soon = policy.propagation < due - now <= MINUTE
+    demanded = any(key.lifetime.revoked_at == following.lifetime.publish_at for key in keys)
+    if not soon or demanded or following.asked_at is not None or until <= due:
         return Plan()
     return Plan(
         {
@@ -117,6 +122,16 @@ def postponement(keys: Sequence[ScheduledKey], now: float, policy: RotationPolic
             following.kid: policy.signing(following.lifetime, until, until + policy.rotation_period),
         }
     )
+
+
+def replacement(keys: Sequence[ScheduledKey], unusable: Collection[str], now: float) -> Plan:
+    """Takes keys whose rows are damaged out of the line, so that `upkeep` lets others sign instead of them."""
+    changed = {}
+    for key in line(keys, now):
+        if key.kid in unusable:
+            signs = key.lifetime.phase(now) is Phase.SIGNING
+            changed[key.kid] = replace(key.lifetime, sign_until=now) if signs else key.lifetime.withdrawn(now)
+    return Plan(changed)
 
 
 def revocation(keys: Sequence[ScheduledKey], kid: str, now: float, policy: RotationPolicy) -> Plan:

@@ -45,8 +45,8 @@ class Lifetime:
     revoked_at: float | None = None
 
     def phase(self, now: float) -> Phase:
-        """The phase at `now`."""
-        if self.revoked_at is not None and self.revoked_at <= now:
+        """The phase at `now`. A revocation counts from when one hears of it, whatever the time is said to be."""
+        if self.revoked_at is not None:
             return Phase.REVOKED
         if now < self.sign_from:
             return Phase.PUBLISHED

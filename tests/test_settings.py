@@ -225,7 +225,6 @@ def test_a_key_outlives_its_tokens() -> None:
     [
         {"IDP_KEY_PUBLISH_AHEAD": "659"},
         {"IDP_PASSWORD_MIN_LENGTH": "14"},
-        {"IDP_BCRYPT_COST": "9"},
         {"IDP_DEFAULT_CLIENT_ID": "web"},
         {"IDP_ALLOW_HTTP": "true"},
     ],

@@ -40,41 +40,35 @@ def new_secret() -> str:
 
 def validate(client: Client) -> None:
     """Raises InvalidClientMetadata for the first thing that is wrong with the client."""
-    for problem in _problems(client):
-        if problem:
-            raise InvalidClientMetadata(problem)
+    problem = _client_id_problem(client.client_id) or _metadata_problem(client) or _redirection_problem(client)
+    if problem:
+        raise InvalidClientMetadata(problem)
 
 
-def _problems(client: Client) -> list[str | None]:
-    public = client.is_public
-    return [
-        _client_id_problem(client.client_id),
-        None
-        if client.name.isprintable() and 1 <= len(client.name) <= 200
-        else "The name must be 1 to 200 printable characters.",
-        None
-        if client.token_endpoint_auth_method in METHODS
-        else f"The authentication method must be one of: {', '.join(METHODS)}.",
-        *(
-            None if grant in GRANT_TYPES else f"The grant '{grant}' is not one of: {', '.join(GRANT_TYPES)}."
-            for grant in sorted(client.grant_types)
+def _metadata_problem(client: Client) -> str | None:
+    """The sentence repeats nothing of what was given: it may be a secret in the wrong place (L1)."""
+    acts_for_itself = "client_credentials" in client.grant_types
+    rules = {
+        "The name must be 1 to 200 printable characters.": client.name.isprintable() and 1 <= len(client.name) <= 200,
+        f"The authentication method must be one of: {', '.join(METHODS)}.": (
+            client.token_endpoint_auth_method in METHODS
         ),
-        "A public client has no secret to act for itself with; leave out client_credentials."
-        if public and "client_credentials" in client.grant_types
-        else None,
-        *(None if is_scope_token(scope) else f"'{scope}' is not a scope (RFC 6749 §3.3)." for scope in client.scopes),
-        *(
-            None
-            if is_resource_uri(audience)
-            else f"The audience '{audience}' must be an absolute URI without a fragment."
-            for audience in client.audiences
+        f"A grant must be one of: {', '.join(GRANT_TYPES)}.": client.grant_types <= frozenset(GRANT_TYPES),
+        "A public client has no secret to act for itself with; leave out client_credentials.": (
+            not (client.is_public and acts_for_itself)
         ),
-        *map(redirect_uri_problem, (*client.redirect_uris, *client.post_logout_redirect_uris)),
-        *(
-            None if is_origin(origin) else f"The origin '{origin}' must be like https://app.example.com."
-            for origin in client.origins
+        "A scope consists of printable ASCII other than space, quote and backslash (RFC 6749 §3.3).": (
+            all(map(is_scope_token, client.scopes))
         ),
-    ]
+        "An audience must be an absolute URI without a fragment.": all(map(is_resource_uri, client.audiences)),
+        "An origin must be like https://app.example.com.": all(map(is_origin, client.origins)),
+    }
+    return next((sentence for sentence, kept in rules.items() if not kept), None)
+
+
+def _redirection_problem(client: Client) -> str | None:
+    problems = map(redirect_uri_problem, (*client.redirect_uris, *client.post_logout_redirect_uris))
+    return next(filter(None, problems), None)
 
 
 def _client_id_problem(client_id: str) -> str | None:

@@ -1,6 +1,5 @@
 """Registering people, and changing what is known of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -116,7 +115,7 @@ def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
     """The roles, each once. Raises InvalidRole."""
     for role in roles:
         if not role.isascii() or not 1 <= len(role) <= 64 or not role.replace("-", "").replace("_", "").isalnum():
-            raise InvalidRole(f"The role {json.dumps(role)} must be 1 to 64 letters, digits, '-' or '_'.")
+            raise InvalidRole("A role must be 1 to 64 letters, digits, '-' or '_'.")
     return tuple(dict.fromkeys(roles))
 
 

@@ -70,14 +70,14 @@ class KeyKeeper:
         elif self._clock.step is None and self._operations.may_postpone(keys, now):
             keys = await self._operations.postpone()
         self._keyring.replace(keys, now)
-        await self._readers.write()
-        if unusable := self._keyring.unusable(now):
+        if self._clock.step is None and (unusable := self._keyring.unusable(now)):
             self._keyring.replace(await self._operations.replace_unusable(unusable), now)
+        await self._readers.write()
 
     async def _read_clock(self) -> None:
-        before = self._clock.tick()
-        now = await self._store.now()
-        self._clock.set(Reading(now, before, self._clock.tick()))
+        reading = await self._reading()
+        while not self._clock.set(reading):
+            reading = await self._reading()
         step = self._clock.step
         if step is None:
             self._keyring.thaw()
@@ -88,3 +88,8 @@ class KeyKeeper:
                 "right now, restart every instance",
                 extra={"step_seconds": round(step, 1)},
             )
+
+    async def _reading(self) -> Reading:
+        before = self._clock.tick()
+        now = await self._store.now()
+        return Reading(now, before, self._clock.tick())

@@ -16,7 +16,7 @@ from idp.signing.ports import KeyStore, KeyTables
 from idp.signing.readers import states_of
 from keys.jwk import KeyPair, generate, public_jwk
 from keys.keyring import StoredKey
-from keys.planning import Plan, postponement, recovery, revocation, rotation, upkeep
+from keys.planning import Plan, postponement, recovery, replacement, revocation, rotation, upkeep
 from keys.schedule import PRIVATE_PHASES, KeySettings, Lifetime, line
 from keys.sealing import Sealer
 
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_KEYS_PER_CHANGE = 4
 """The most keys that one change can make: a successor by rotation, two by revocation, and upkeep's own."""
+
+SMALL_STEP = 30.0
+"""Seconds by which a database's clock may well be set back, at a failover for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class KeyOperations:
         """Puts the planned rotation off if a verifier that is awaited has not fetched the next key."""
 
         async def work(change: _Change) -> Sequence[StoredKey]:
+            await change.keep_up()
             readers = states_of(await change.store.jwks_readers.all(), change.keys, change.now)
             missing = set(self.settings.awaited) - {reader.name for reader in readers if reader.state != "unknown"}
             if missing:
@@ -208,12 +212,7 @@ class KeyOperations:
         """Lets another key sign instead of keys whose rows are damaged. Their public halves stay published."""
 
         async def work(change: _Change) -> Sequence[StoredKey]:
-            await change.keep_up()
-            waiting = line(change.keys, change.now)
-            if waiting[0].kid in kids:
-                await change.carry_out(rotation(change.keys, change.now, self.settings.policy, immediate=True))
-            elif waiting[1].kid in kids:
-                await change.carry_out(Plan({waiting[1].kid: waiting[1].lifetime.withdrawn(change.now)}))
+            await change.carry_out(replacement(change.keys, kids, change.now))
             await change.keep_up()
             return change.keys
 
@@ -266,14 +265,21 @@ class KeyOperations:
 
         async def attempt(store: KeyTables) -> T:
             await store.signing_keys.lock()
-            now = float(math.floor(await store.now()))
+            now = await store.now()
             keys = await store.signing_keys.all()
+            now = _never_back(math.floor(now), keys)
             return await work(_Change(store, keys, now, self, _handed_out(pairs, used)))
 
         try:
             return await self._store.transact(attempt)
         finally:
             self.spares.give_back(pair for pair in pairs if pair.kid not in used)
+
+
+def _never_back(now: float, keys: Iterable[StoredKey]) -> float:
+    """A database's clock that was set back a little must not let a key sign before it was published."""
+    latest = max((key.lifetime.publish_at for key in keys), default=now)
+    return float(latest if now < latest <= now + SMALL_STEP else now)
 
 
 def _handed_out(pairs: Iterable[KeyPair], used: set[str]) -> Iterator[KeyPair]:

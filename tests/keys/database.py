@@ -101,6 +101,8 @@ class Link:
     cut: bool = False
     latency: tuple[float, float] = (0.0, 0.0)
     forces: bool = False
+    read_at: float = float("-inf")
+    """When the key table was read over it last, in true time."""
 
     async def cross(self, label: str, transaction: Transaction | None) -> None:
         """To the server and back; the world may change meanwhile."""
@@ -122,6 +124,7 @@ class Keys:
 
     async def all(self) -> Sequence[StoredKey]:
         await self.link.cross("all", self.transaction)
+        self.link.read_at = self.link.database.time.now
         rows = self.transaction.rows if self.transaction else self.link.database.rows
         found = sorted(rows.values(), key=lambda key: (key.lifetime.sign_from, key.kid))
         await step("answered")  # the rows are on their way, and may grow old on it

@@ -92,7 +92,7 @@ class PausedBefore:
 
 
 class Instance:
-    """A process of the service. `looked_at` is when its last look began of those that succeeded, in true time."""
+    """A process of the service. `looked_at` is when it read the keys that it holds, in true time."""
 
     def __init__(
         self, name: str, database: Database, machine: Machine, settings: Settings, sealer: Sealer, serial: "count[int]"
@@ -121,17 +121,22 @@ class Instance:
         return not self.down and self.paused is None and self.asleep_since is None
 
     @property
+    def in_doubt(self) -> bool:
+        """Its clock or the database's is wrong, as it may know or not."""
+        return self.lost or self.clock.step is not None
+
+    @property
     def well(self) -> bool:
         """It runs, knows the time, and has looked at the database as often as it should."""
         fresh = self.time.now - self.looked_at <= LOOKS_EVERY
-        return self.runs and not self.lost and fresh and self.clock.step is None
+        return self.runs and fresh and not self.in_doubt
 
     async def look(self) -> None:
         """What the keeper does once a second, and at the start."""
-        self.link.forces = False
-        began = self.time.now
+        self.link.forces, slept = False, self.machine.stood_still
         await self.keeper.look()
-        self.looked_at, self.down, self.lost = began, False, False
+        self.looked_at, self.down = self.link.read_at, False
+        self.lost &= self.machine.stood_still != slept
 
     def try_to_look(self) -> bool:
         try:
@@ -173,4 +178,5 @@ def bounds(settings: Settings) -> Bounds:
         offline=settings.offline_signing,
         publish_ahead=settings.key_publish_ahead,
         max_age=settings.jwks_max_age,
+        shared_cache=settings.shared_cache_ttl,
     )

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from idp.settings import Settings, _unsafe_rotation
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import NoSigningKeyError
+from keys.planning import NoSuchKeyError
 from keys.schedule import PUBLIC_PHASES
 from tests.keys.database import Time
 from tests.keys.instance import Instance, Machine
@@ -107,6 +108,12 @@ class Installation(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS, lag=LAGS)
     def time_passes(self, seconds: float, lag: float) -> None:
+        self.pass_time(seconds, lag)
+
+    def pass_time(self, seconds: float, lag: float) -> None:
+        """A database whose clock is wrong is repaired before all the keys that there are have ended."""
+        if self.world.stepped and self.world.time.now + seconds > self.repaired_at:
+            self.database_clock_is_set_right()
         self.world.pass_time(seconds, lag)
 
     @rule(which=st.integers(0, 3), by=st.sampled_from([-5.0, -1.0, -0.1, 0.0, 0.2, 1.0]), lag=LAGS)
@@ -114,7 +121,7 @@ class Installation(RuleBasedStateMachine):
         edges = self.world.edges()
         if edges:
             at = edges[min(which, len(edges) - 1)] + by
-            self.world.pass_time(max(0.1, at - self.world.time.now), lag)
+            self.pass_time(max(0.1, at - self.world.time.now), lag)
 
     # What instances do, and how it is interrupted.
 
@@ -124,8 +131,8 @@ class Installation(RuleBasedStateMachine):
         if not instance.runs or (by_hand and self.world.stepped):
             return None
         if deed == "revoke":
-            public = [kid for kid, key in self.world.database.rows.items() if self.is_public(kid)]
-            return Steps(instance.revoke(public[nth % len(public)]))
+            public = [kid for kid in self.world.database.rows if self.is_public(kid)]
+            return Steps(instance.revoke(public[nth % len(public)])) if public else None
         return Steps(getattr(instance, deed)())
 
     def is_public(self, kid: str) -> bool:
@@ -161,7 +168,7 @@ class Installation(RuleBasedStateMachine):
     @rule(number=NUMBERS, deed=DEEDS, nth=st.integers(0, 3), after=STEPS, profile=st.integers(0, 5))
     def crash(self, number: int, deed: str, nth: int, after: int, profile: int) -> None:
         """kill -9 between two steps; the next start has other settings, maybe."""
-        if not self.world.stepped and (steps := self.begin(number, deed, nth)):
+        if self.world.may_start and (steps := self.begin(number, deed, nth)):
             self.go(steps, after)
             steps.kill()
             self.world.restart(number, profile)
@@ -173,7 +180,7 @@ class Installation(RuleBasedStateMachine):
             try:
                 steps.go_on(DatabaseUnavailable("The connection was lost."))
                 self.finish(steps, deed, must=False)
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, NoSuchKeyError):
                 pass
 
     def go(self, steps: Steps[Any], after: int) -> bool:
@@ -183,14 +190,14 @@ class Installation(RuleBasedStateMachine):
                 if steps.label is None:
                     return False
                 steps.go_on()
-        except (DatabaseUnavailable, NoSigningKeyError):
+        except (DatabaseUnavailable, NoSigningKeyError, NoSuchKeyError):
             return False
         return steps.label is not None
 
     def finish(self, steps: Steps[Any], deed: str, must: bool) -> None:
         try:
             outcome = steps.finish()
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, NoSuchKeyError):
             return
         except NoSigningKeyError as error:
             assert not must, f"an instance that was well when it read the clock does not sign: {error}"
@@ -200,7 +207,7 @@ class Installation(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, profile=st.integers(0, 5))
     def restart(self, number: int, profile: int) -> None:
-        if not self.world.stepped and self.instance(number).asleep_since is None:
+        if self.world.may_start and self.instance(number).asleep_since is None:
             self.world.restart(number, profile)
 
     # Networks, machines and clocks.
@@ -237,13 +244,14 @@ class Installation(RuleBasedStateMachine):
     @rule(ahead=st.sampled_from([-2.0, 0.0, 2.0]))
     def database_clock_drifts(self, ahead: float) -> None:
         if not self.world.stepped:
-            self.world.database.ahead = ahead
+            self.world.drift(ahead)
 
     @rule(ahead=st.sampled_from([5000.0, -5000.0]))
     def database_clock_is_set_wrong(self, ahead: float) -> None:
         sure = all(i.asleep_since is None and not i.lost and i.clock.step is None for i in self.world.instances)
         if sure and not any(instance.down for instance in self.world.instances):
             self.world.database.ahead, self.world.stepped = ahead, True
+            self.repaired_at = self.world.time.now + self.world.publish_ahead / 2
 
     @rule()
     def database_clock_is_set_right(self) -> None:
@@ -266,7 +274,7 @@ class Installation(RuleBasedStateMachine):
     def back_up(self) -> None:
         self.world.back_up()
 
-    @precondition(lambda self: self.world.has_backup and not self.world.stepped)
+    @precondition(lambda self: self.world.has_backup and self.world.may_start)
     @rule()
     def restore(self) -> None:
         if all(instance.asleep_since is None for instance in self.world.instances):

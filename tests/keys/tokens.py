@@ -12,13 +12,14 @@ class Token:
 
     text: str
     kid: str
+    iat: int
     exp: int
 
 
 def parse(text: str) -> Token:
     """Reads header and claims, without verifying anything."""
     header, claims = (_json(part) for part in text.split(".")[:2])
-    return Token(text, header["kid"], claims["exp"])
+    return Token(text, header["kid"], claims["iat"], claims["exp"])
 
 
 def _json(part: str) -> Any:

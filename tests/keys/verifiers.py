@@ -83,7 +83,13 @@ class Verifier:
         self.until = self.time.now + self.slow + answer.max_age
 
     def in_time(self, token: Token) -> bool:
+        """Whether the token has not expired. Few verifiers look at `iat`, so the model asks more than most of them."""
         return self.time.now + self.offset < token.exp + self.leeway
+
+    def can_verify(self, token: Token) -> bool:
+        """Whether it has the key of a token that has begun and not expired."""
+        begun = token.iat <= self.time.now + self.offset + self.leeway
+        return self.fresh and token.kid in self.kids and begun and self.in_time(token)
 
     def verify(self, token: Token) -> None:
         """Raises VerificationError."""

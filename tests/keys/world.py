@@ -52,6 +52,7 @@ class World:
         self._serial = count()
         self._backup: Rows = {}
         self._damaged: set[str] = set()
+        self._set_back_until = float("-inf")
 
     @property
     def publish_ahead(self) -> float:
@@ -81,8 +82,8 @@ class World:
                 self.look_from(instance)
 
     def look_from(self, instance: Instance) -> None:
-        if instance.down and self.stepped:
-            return  # whoever starts believes the database's clock, and nobody is told to start now
+        if instance.down and not self.may_start:
+            return
         try:
             run(instance.look())
         except DatabaseUnavailable:
@@ -149,10 +150,10 @@ class World:
         self.tokens = {kid: old for kid, old in self.tokens.items() if old.exp + 120 > self.time.now}
         if token.kid not in self.tokens or self.tokens[token.kid].exp < token.exp:
             self.tokens[token.kid] = token
-        knowing = (v for v in self.verifiers if v.fresh and token.kid in v.kids and v.in_time(token))
-        for verifier in knowing:
-            verifier.verify(token)
-            break  # the others have the same key; a real verification costs as much as all else here
+        for verifier in self.verifiers:
+            if verifier.can_verify(token):
+                verifier.verify(token)
+                break  # the others have the same key; a real verification costs as much as all else here
 
     def fetch(self, verifier: Verifier) -> None:
         """Fetches keys, if those that the verifier has ran out, through its cache and from its instance."""
@@ -169,7 +170,15 @@ class World:
     # What an operator and misfortune do.
 
     def drift(self, ahead: float) -> None:
+        """The database's clock is corrected a little."""
+        if ahead < self.database.ahead:
+            self._set_back_until = self.time.now + self.database.ahead - ahead
         self.database.ahead = ahead
+
+    @property
+    def may_start(self) -> bool:
+        """Whoever starts believes the database's clock, so nobody should while it is wrong, or repeats itself."""
+        return not self.stepped and self.time.now >= self._set_back_until
 
     @property
     def has_backup(self) -> bool:

@@ -37,9 +37,9 @@ def environment(dsn: str, **changes: str) -> dict[str, str]:
     }
 
 
-def settings_of(dsn: str) -> Settings:
+def settings_of(dsn: str, **changes: object) -> Settings:
     """The same settings as a value, for making people and clients beside the process."""
-    return settings_for(dsn, issuer=ISSUER, password_peppers=(PEPPER.encode(),))
+    return settings_for(dsn, **{"issuer": ISSUER, "password_peppers": (PEPPER.encode(),)} | changes)
 
 
 @dataclass

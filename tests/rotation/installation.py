@@ -139,7 +139,7 @@ async def installation(
     *, instances: int = 2, workers: int = 2, program: Sequence[str] = IDP
 ) -> AsyncIterator[Installation]:
     """Runs an installation on free ports. `program` is what runs as `idp`."""
-    ports = [_free_port() for _ in range(instances)]
+    ports = [free_port() for _ in range(instances)]
     issuer = f"http://localhost:{ports[0]}"
     with _folder() as folder, attach(folder / "postgres") as dsn:
         environment = _environment(issuer, dsn)
@@ -169,7 +169,8 @@ def _folder() -> Iterator[Path]:
         yield folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on, a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import itertools
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -51,7 +52,7 @@ class Report:
     """What was done, and what came of it. `late` counts verdicts that came when the token had expired meanwhile."""
 
     tokens: int = 0
-    kids: list[str] = field(default_factory=list)
+    kids: set[str] = field(default_factory=set)
     accepted: dict[str, int] = field(default_factory=dict)
     rejections: dict[str, list[str]] = field(default_factory=dict)
     late: int = 0
@@ -130,8 +131,7 @@ class Soak:
             due = max(due + pace, time.monotonic() - pace)  # what an outage cost is not made up for at once
             token = await self._front.token()
             self.report.tokens += 1
-            if token.kid not in self.report.kids:
-                self.report.kids.append(token.kid)
+            self.report.kids.add(token.kid)
             self._changed.set()
             for queue in self._queues:
                 queue.put_nowait(token)
@@ -222,6 +222,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="workers of each of the two instances")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="repeats the same draws")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing stays behind then either
     print(f"seed={given.seed}", flush=True)  # noqa: T201
     plan = Plan(
         rotations=given.rotations, kills=given.kills, tokens=given.tokens, rate=given.rate, verifiers=given.verifiers

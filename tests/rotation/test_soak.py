@@ -1,12 +1,13 @@
 """Rotation under load and under kill -9: no verifier that honours max-age rejects a good token."""
 
+import itertools
 import sys
 
 import pytest
 
 from tests.rotation.soak import Plan, soak
 
-_MUTANT = "{}; from idp.cli import main; main()"
+_START = "from idp.cli import main; main()"
 _NO_PUBLISHING_AHEAD = """
 from dataclasses import replace
 from idp.settings import Settings
@@ -29,17 +30,17 @@ async def test_no_token_is_rejected_through_rotations_and_kills() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutation", "objection"),
+    "mutation",
     [
-        pytest.param(_NO_PUBLISHING_AHEAD, "unknown_key", id="keys that sign as soon as they are made"),
-        pytest.param(_NO_RETENTION, "unknown_key", id="keys that go as soon as they sign no more"),
+        pytest.param(_NO_PUBLISHING_AHEAD, id="keys that sign as soon as they are made"),
+        pytest.param(_NO_RETENTION, id="keys that go as soon as they sign no more"),
     ],
 )
-async def test_the_soak_notices(mutation: str, objection: str) -> None:
+async def test_the_soak_notices(mutation: str) -> None:
     report = await soak(
         Plan(rotations=3, rate=60, verifiers=2, until_rejected=True),
         workers=1,
-        program=(sys.executable, "-c", _MUTANT.format(mutation.strip() + "\n")),
+        program=(sys.executable, "-c", mutation + _START),
     )
-    assert report.rejected
-    assert any(objection in said for rejections in report.rejections.values() for said in rejections)
+    said = "".join(itertools.chain(*report.rejections.values()))
+    assert "unknown_key" in said

@@ -24,9 +24,9 @@ def requests(http: httpx.Client) -> None:
     assert http.post("/token", auth=(EVIL, EVIL), data={"grant_type": "client_credentials"}).status_code == 401
     assert http.get("/%1b%5b31m%0d%0a" + FORGED).status_code == 404
     assert http.get("/healthz", params={"a": EVIL}).status_code == 200
-    tame = {"User-Agent": "agent \x9b31m", "X-Forwarded-For": "198.51.100.1 \x9b31m", "Referer": "\x9b"}
-    assert http.get("/healthz", headers={name: value.encode("latin-1") for name, value in tame.items()}).is_success
-    assert http.get("/users/me", headers={"Authorization": b"Bearer \x9b31m\xff"}).status_code == 401
+    headers = [(b"User-Agent", b"agent \x9b31m"), (b"X-Forwarded-For", b"198.51.100.1 \x9b31m"), (b"Referer", b"\x9b")]
+    assert http.get("/healthz", headers=headers).is_success
+    assert http.get("/users/me", headers=[(b"Authorization", b"Bearer \x9b31m\xff")]).status_code == 401
     assert http.request("EVIL", "/healthz").status_code in (400, 405)
 
 

@@ -122,8 +122,7 @@ async def test_a_connection_that_opens_too_late_for_its_request_serves_the_next(
         await asyncio.sleep(0)
         asking.cancel()
         await asyncio.wait([asking])
-        await idle(database)
-        assert await observer.sessions() == 1
+        await observer.until("state = 'idle'")
         await database.fetch_one("select 1")
         assert await observer.sessions() == 1
 

@@ -7,7 +7,7 @@ import pytest
 
 from idp.protocol.identity import parse_email
 from idp.protocol.throttle import ACCOUNT, DAY, KNOWN, KNOWN_FOR, SOURCE, Pace
-from idp.store import Store
+from idp.store import Aggregates, Store
 from idp.store.users import NewUser
 
 TRIES = 60
@@ -53,6 +53,15 @@ async def test_a_day_without_tries_forgets_them(store: Store) -> None:
 async def test_parallel_tries_are_counted_exactly(pace: Pace, store: Store) -> None:
     admitted = await asyncio.gather(*(store.login_tries.count("x", pace) for _ in range(60)))
     assert admitted.count(True) == pace.free
+
+
+async def test_a_free_try_is_not_too_early_for_one_that_began_before(store: Store) -> None:
+    async def begin_before(aggregates: Aggregates) -> bool:
+        for _ in range(2):
+            assert await store.login_tries.count("x", ACCOUNT)
+        return await aggregates.login_tries.count("x", ACCOUNT)
+
+    assert await store.transact(begin_before)
 
 
 async def test_parallel_tries_at_the_end_of_a_wait_admit_one(store: Store) -> None:

@@ -1,0 +1,193 @@
+"""Slow, huge and broken requests: each ends soon and in good order, and nobody else notices."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from idp.cli import connection
+from tests.conftest import CreateDatabase
+from tests.service import Service, running, settings_for
+
+HEAD = b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.fixture(scope="module")
+def impatient(create_database: CreateDatabase, migrated: str) -> Iterator[Service]:
+    """A service in which a request has a moment to come in."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        create_database(migrated) as dsn,
+        running(settings_for(dsn)) as service,
+    ):
+        patch.setattr(connection, "REQUEST_SECONDS", 0.3)
+        yield service
+
+
+class Wire:
+    """A connection on which anything can be written."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, *pieces: bytes, pause: float = 0) -> None:
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                self.writer.write(piece)
+                await self.writer.drain()
+                await asyncio.sleep(pause)
+
+    async def rest(self) -> bytes:
+        """All that comes until the other side ends the connection."""
+        received = b""
+        async with asyncio.timeout(15):
+            with contextlib.suppress(ConnectionError):
+                while piece := await self.reader.read(65536):
+                    received += piece
+        return received
+
+
+@contextlib.asynccontextmanager
+async def wire(service: Service) -> AsyncIterator[Wire]:
+    port = int(service.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Wire(reader, writer)
+    finally:
+        writer.close()
+
+
+def assert_refused(answer: bytes, status: int) -> None:
+    """Once, in the form of every other answer, and then no more."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    headers = httpx.Headers(
+        [(name, value) for name, _, value in (line.partition(": ") for line in head.decode().split("\r\n")[1:])]
+    )
+    assert headers["connection"] == "close"
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert problem["request_id"] == headers["x-request-id"]
+
+
+async def test_nothing_comes(impatient: Service) -> None:
+    async with wire(impatient) as connection:
+        assert await connection.rest() == b""
+
+
+@pytest.mark.parametrize("sent", [b"\r\n", b"P", HEAD, HEAD + b"Content-Length: 9\r\n\r\n", HEAD + b"X: " + b"x" * 999])
+async def test_the_rest_never_comes(impatient: Service, sent: bytes) -> None:
+    async with wire(impatient) as connection:
+        await connection.send(sent)
+        assert_refused(await connection.rest(), 408)
+
+
+@pytest.mark.parametrize(
+    ("sent", "piece"),
+    [
+        (HEAD, b"X-A: b\r\n"),
+        (HEAD + b"Content-Length: 999\r\n\r\n", b"a"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        (b"", b"\r\n"),
+    ],
+    ids=["head", "body", "chunks", "empty lines"],
+)
+async def test_the_rest_comes_drop_by_drop(impatient: Service, sent: bytes, piece: bytes) -> None:
+    async with wire(impatient) as connection:
+        sending = asyncio.create_task(connection.send(sent, *[piece] * 100, pause=0.02))
+        assert_refused(await connection.rest(), 408)
+        sending.cancel()
+
+
+async def test_a_second_request_that_never_ends(impatient: Service) -> None:
+    async with wire(impatient) as connection:
+        await connection.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await connection.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+        await connection.send(b"GET /healthz HTTP/1.1\r\n")
+        assert_refused(await connection.rest(), 408)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000],
+        [b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"],
+        [b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\n", *[b"X: y\r\n"] * 9_000],
+        [b"G" * 40_000],
+        [b"\r\n" * 20_000],
+        [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 65_536] * 200],
+    ],
+    ids=["endless header", "long header", "long path", "many headers", "no method", "empty lines", "13 MB"],
+)
+async def test_a_huge_head(service: Service, pieces: list[bytes]) -> None:
+    async with wire(service) as connection:
+        sending = asyncio.create_task(connection.send(*pieces))
+        answer = await connection.rest()
+        await sending
+    if answer:  # what was still on its way may have reset the connection before the answer was read
+        assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+        assert_refused(answer, int(answer[9:12]))
+
+
+async def test_the_largest_head_that_is_allowed(service: Service) -> None:
+    async with wire(service) as connection:
+        await connection.send(
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"x" * 30_000 + b"\r\n\r\n"
+        )
+        assert (await connection.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_trailers_without_end(service: Service) -> None:
+    async with wire(service) as connection:
+        start = HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+        sending = asyncio.create_task(connection.send(start, *[b"X: " + b"x" * 10_000 + b"\r\n"] * 500))
+        answer = await connection.rest()
+        await sending
+    assert not answer or answer.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=range(9),
+)
+async def test_what_is_not_http(service: Service, sent: bytes) -> None:
+    """Two lengths or two framings above all: a proxy may have believed the other one (RFC 9112 §11.2)."""
+    async with wire(service) as connection:
+        await connection.send(sent)
+        assert_refused(await connection.rest(), 400)
+
+
+async def test_others_do_not_notice(impatient: Service) -> None:
+    async with contextlib.AsyncExitStack() as stack, httpx.AsyncClient(base_url=impatient.url) as http:
+        for _ in range(200):
+            connection = await stack.enter_async_context(wire(impatient))
+            await connection.send(HEAD)
+        for _ in range(20):
+            assert (await http.get("/healthz")).status_code == 200
+            assert (await http.get("/.well-known/jwks.json")).status_code == 200
+
+
+async def test_a_client_that_does_not_wait_for_its_answer(service: Service, http: httpx.AsyncClient) -> None:
+    for _ in range(20):
+        async with wire(service) as connection:
+            await connection.send(HEAD + b"Content-Length: 29\r\n\r\nusername=nobody&password=wrong")
+    assert (await http.get("/healthz")).status_code == 200

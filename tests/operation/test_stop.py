@@ -1,0 +1,123 @@
+"""SIGTERM: no request is dropped, the exit code is 0. A worker that dies is replaced, and none outlives the service."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import pytest
+
+from idp.cli.directories import directories
+from tests import builders
+from tests.builders import PASSWORD, ConfidentialClient
+from tests.operation.serving import environment, serving, settings_of
+
+
+async def made_client(dsn: str) -> ConfidentialClient:
+    async with directories(settings_of(dsn)) as directory:
+        return await builders.client(directory)
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def requests_until_refused(url: str, client: ConfidentialClient, *, keep_alive: bool) -> Counter[str]:
+    """Asks for tokens until nobody accepts connections any more, and counts what became of each request."""
+    outcomes: Counter[str] = Counter()
+    headers = {} if keep_alive else {"Connection": "close"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        while True:
+            try:
+                answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=client.auth)
+            except httpx.ConnectError:
+                return outcomes
+            except httpx.TransportError as error:
+                outcomes[repr(error)] += 1
+            else:
+                outcomes[str(answer.status_code)] += 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_no_request_is_dropped(database: str, tmp_path: Path, workers: str) -> None:
+    client = await made_client(database)
+    with serving(tmp_path, environment(database), "--workers", workers) as process:
+        load = [
+            asyncio.create_task(requests_until_refused(process.url, client, keep_alive=bool(number % 2)))
+            for number in range(12)
+        ]
+        await asyncio.sleep(1)
+        assert await asyncio.to_thread(process.stop) == 0
+        outcomes = sum(await asyncio.gather(*load), Counter[str]())
+    assert outcomes.keys() == {"200"}, outcomes
+    assert "Traceback" not in process.written()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals) -> None:
+    """A login at cost 13 takes half a second of work; the signal comes while it is being hashed."""
+    with serving(tmp_path, environment(database, IDP_BCRYPT_COST="13")) as process:
+        async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+            login = asyncio.create_task(http.post("/token", data={"username": "nobody", "password": PASSWORD}))
+
+            while "idp_password_hashes 1.0" not in (await http.get("/metrics")).text:
+                pass
+            process.process.send_signal(number)
+            answer = await login
+        assert answer.json()["error"] == "invalid_grant"
+        assert answer.headers["connection"] == "close"
+        assert process.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_at_the_first_moment(database: str, tmp_path: Path, workers: str) -> None:
+    with serving(tmp_path, environment(database), "--workers", workers) as process:
+        assert process.stop() == 0
+
+
+class TestWorkers:
+    """`--workers N`."""
+
+    def test_metrics_are_summed(self, database: str, tmp_path: Path) -> None:
+        with serving(tmp_path, environment(database), "--workers", "2") as process:
+            for _ in range(60):  # each on a connection of its own, so that both workers get some
+                assert httpx.get(f"{process.url}/healthz").status_code == 200
+            line = 'idp_http_requests_total{method="GET",route="/healthz",status="200"} 60.0'
+            for _ in range(6):  # whoever is asked
+                assert line in httpx.get(f"{process.url}/metrics").text
+
+    def test_one_that_dies_is_replaced(self, database: str, tmp_path: Path) -> None:
+        with serving(tmp_path, environment(database), "--workers", "2") as process:
+            parent = psutil.Process(process.process.pid)
+            first = {child.pid for child in parent.children()}
+            assert len(first) == 2
+            victim = min(first)
+            os.kill(victim, signal.SIGKILL)
+            until(lambda: "worker died" in process.written())
+            until(lambda: len({child.pid for child in parent.children()} - {victim}) == 2)
+            assert httpx.get(f"{process.url}/healthz").status_code == 200
+            assert process.stop() == 0
+
+    def test_none_outlives_the_parent(self, database: str, tmp_path: Path) -> None:
+        with serving(tmp_path, environment(database), "--workers", "2") as process:
+            children = psutil.Process(process.process.pid).children()
+            process.process.kill()
+            process.process.wait()
+            until(lambda: not any(_runs(child) for child in children))
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(f"{process.url}/healthz")
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
