@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import ipaddress
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -25,17 +26,10 @@ from idp.store import Aggregates, Store
 from idp.store.users import UserWithPassword
 
 Counter = tuple[str, Pace]
+"""What a try is counted against, and how fast tries may come that count against it."""
 
 _NOBODY = UUID(int=0)
 _LONGEST_SOURCE = 64  # characters of what a proxy may report instead of an address
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What a try is counted against: `before` it is made, or only `after` it failed."""
-
-    before: tuple[Counter, ...] = ()
-    after: tuple[Counter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +66,39 @@ class Login:
             await self._forgive(counters)
             raise
         if user is None:
-            await self._count_failure(counters)
             self.audit.record(_event(attempt, found, "login.failed", "failure"))
             return InvalidGrantError("The username or password is wrong.")
         return Authentication(user, self.clock(), ("pwd",))
 
-    async def _counters(self, key: str, found: UserWithPassword | None, place: str) -> Counters:
+    async def _counters(self, key: str, found: UserWithPassword | None, place: str) -> Sequence[Counter]:
         """An account counts by its id, whichever of its names was typed; an unknown name counts likewise.
 
-        A try from an unknown place is counted before it is made, so that parallel ones cannot slip through. From a
-        known place only failures count, or the owner's own parallel logins would be held up.
+        From a place that the account is used from, tries are counted by themselves: nobody elsewhere can slow them.
         """
         known = await self.store.login_tries.knows(found.user.id if found else _NOBODY, place)
         if found and known:
-            return Counters(after=((f"known:{found.user.id}:{place}", KNOWN),))
+            return [(f"known:{found.user.id}:{place}", KNOWN)]
         account = found.user.id if found else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
-        return Counters(before=((f"account:{account}", ACCOUNT), (f"source:{place}", SOURCE)))
+        return [(f"account:{account}", ACCOUNT), (f"source:{place}", SOURCE)]
 
-    async def _admit(self, counters: Counters) -> int:
-        """Counts the try. Gives 0, or the seconds to wait, when nothing was counted."""
+    async def _admit(self, counters: Sequence[Counter]) -> int:
+        """Counts the try before it is made, so that parallel ones cannot slip through; a good one is taken back.
+
+        Gives 0, or the seconds to wait, when nothing was counted.
+        """
         tries = self.store.login_tries
-        wait = await tries.wait([subject for subject, _ in counters.before + counters.after])
+        wait = await tries.wait([subject for subject, _ in counters])
         if wait:
             return max(1, math.ceil(wait))
-        for index, (subject, pace) in enumerate(counters.before):
+        for index, (subject, pace) in enumerate(counters):
             if not await tries.count(subject, pace):  # another try was faster
-                await self._forgive(Counters(before=counters.before[:index]))
+                await self._forgive(counters[:index])
                 return 1
         return 0
 
-    async def _proved(self, attempt: LoginAttempt, found: UserWithPassword | None, counters: Counters) -> User | None:
+    async def _proved(
+        self, attempt: LoginAttempt, found: UserWithPassword | None, counters: Sequence[Counter]
+    ) -> User | None:
         verdict = await self.passwords.verify(attempt.password, found.password_hash if found else None)
         if not verdict.ok or found is None or not found.user.is_active:
             return None
@@ -114,7 +111,7 @@ class Login:
             if new_hash:
                 await store.users.set_password_hash(user.id, new_hash)
             await store.login_tries.learn(user.id, place_of(attempt.origin.source))
-            for subject, _ in counters.before:
+            for subject, _ in counters:
                 await store.login_tries.forgive(subject)
             await store.audit.add(_event(attempt, found, "login.succeeded", "success"))
             return user
@@ -122,12 +119,8 @@ class Login:
         async with self.lookups:
             return await self.store.transact(settle)
 
-    async def _count_failure(self, counters: Counters) -> None:
-        for subject, pace in counters.after:
-            await self.store.login_tries.count(subject, pace)
-
-    async def _forgive(self, counters: Counters) -> None:
-        for subject, _ in counters.before:
+    async def _forgive(self, counters: Sequence[Counter]) -> None:
+        for subject, _ in counters:
             await self.store.login_tries.forgive(subject)
 
 

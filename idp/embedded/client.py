@@ -6,9 +6,10 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from idp.embedded.account import server_account
@@ -20,6 +21,8 @@ from idp.embedded.locks import EXCLUSIVE, POLL_SECONDS, SHARED, hold, is_held, t
 # The supervisor notices within a tenth of a second that nobody is left.
 _NOTICE_SECONDS = 0.5
 _STOP_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
+_REPLACE_SECONDS = 10.0
 
 # PostgreSQL manual, 54.7: StartupMessage of protocol 3.0, the first byte of AuthenticationOk, Terminate.
 _PARAMETERS = b"user\0postgres\0database\0postgres\0\0"
@@ -54,12 +57,33 @@ def attach(home: Path, *, timeout: float = 60.0) -> Iterator[str]:
                 f"PostgreSQL was not ready within {timeout:g} s: look into {cluster.log}, then try again."
             ) from None
         try:
-            yield cluster.dsn
+            with _supervised(cluster, home):
+                yield cluster.dsn
         finally:
             alone = try_lock(clients, EXCLUSIVE)
             membership.close()
             if alone:
                 _await_stop(cluster)
+
+
+@contextmanager
+def _supervised(cluster: Cluster, home: Path) -> Iterator[None]:
+    """While the block runs, a supervisor that was killed is replaced: whoever serves from here goes on by itself."""
+    leaving = threading.Event()
+
+    def look_after() -> None:
+        while not leaving.wait(_LOOK_SECONDS):
+            if not is_held(cluster.supervisor_lock):
+                with suppress(EmbeddedPostgresError, TimeoutError):  # the next look may have more luck
+                    _start(cluster, home, time.monotonic() + _REPLACE_SECONDS)
+
+    looking = threading.Thread(target=look_after, name="embedded-postgres", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        leaving.set()
+        looking.join()
 
 
 def _serves(cluster: Cluster) -> bool:

@@ -119,6 +119,8 @@ def _server_lock(cluster: Cluster) -> Iterator[int]:
 def _watch(postmaster: subprocess.Popen[bytes], cluster: Cluster, departure: Departure) -> None:
     """Tells when the server is ready; returns when it has died or is not needed any more."""
     while not server.is_ready(cluster):
+        if postmaster.poll() == -signal.SIGKILL:
+            return  # somebody killed it while it was starting: nothing that it said, so it is tried again
         if postmaster.poll() is not None:
             raise EmbeddedPostgresError(server.failure("PostgreSQL did not start", cluster))
         if departure.is_due():

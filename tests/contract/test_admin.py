@@ -26,55 +26,56 @@ RESOURCES = [
     ("DELETE", "/admin/clients/x"),
     ("POST", "/admin/clients/x/secret"),
     ("GET", "/admin/keys"),
+    ("POST", "/admin/keys/rotate"),
+    ("POST", "/admin/keys/x/revoke"),
     ("GET", "/admin/audit"),
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), RESOURCES, ids=[" ".join(resource) for resource in RESOURCES])
+async def to_all(http: httpx.AsyncClient, headers: dict[str, str]) -> list[httpx.Response]:
+    """What every resource of the admin API answers to whoever sends these headers."""
+    return [await http.request(method, path, headers=headers) for method, path in RESOURCES]
+
+
 class TestAuthorisation:
     """`aud` is exactly the issuer, `scope` holds `idp:admin`, and a person is an administrator now."""
 
-    async def test_nobody(self, http: httpx.AsyncClient, method: str, path: str) -> None:
-        answer = await http.request(method, path)
-        assert_problem(answer, 401)
-        assert answer.headers["www-authenticate"] == "Bearer"
+    async def test_nobody(self, http: httpx.AsyncClient) -> None:
+        for answer in await to_all(http, {}):
+            assert_problem(answer, 401)
+            assert answer.headers["www-authenticate"] == "Bearer"
 
-    async def test_without_the_scope(
-        self, http: httpx.AsyncClient, directory: Directories, method: str, path: str
-    ) -> None:
+    async def test_without_the_scope(self, http: httpx.AsyncClient, directory: Directories) -> None:
         administrator = await builders.user(directory, roles=("admin",))
         client = await builders.client(directory, **ADMIN_CLIENT)
         for issued in (await token_of(http, administrator), await token(http, client)):
-            answer = await http.request(method, path, headers=bearer(issued))
-            assert_problem(answer, 403)
-            assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+            for answer in await to_all(http, bearer(issued)):
+                assert_problem(answer, 403)
+                assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
 
     async def test_for_another_resource_too(
-        self, http: httpx.AsyncClient, directory: Directories, service: Service, method: str, path: str
+        self, http: httpx.AsyncClient, directory: Directories, service: Service
     ) -> None:
         api = "https://api.example.com"
         client = await builders.client(directory, **ADMIN_CLIENT, audiences=(api,))
-        both: dict[str, Any] = {
-            "grant_type": "client_credentials",
-            "scope": "idp:admin",
-            "resource": [service.url, api],
-        }
-        issued = (await http.post("/token", data=both, auth=client.auth)).json()["access_token"]
-        assert_problem(await http.request(method, path, headers=bearer(issued)), 403)
-        issued = await token(http, client, scope="idp:admin", resource=api)
-        assert_problem(await http.request(method, path, headers=bearer(issued)), 401)
+        both: dict[str, Any] = {"grant_type": "client_credentials", "scope": "idp:admin"}
+        both["resource"] = [service.url, api]
+        for_both = (await http.post("/token", data=both, auth=client.auth)).json()["access_token"]
+        for answer in await to_all(http, bearer(for_both)):
+            assert_problem(answer, 403)
+        for answer in await to_all(http, bearer(await token(http, client, scope="idp:admin", resource=api))):
+            assert_problem(answer, 401)
 
-    async def test_demoted_or_disabled_meanwhile(
-        self, http: httpx.AsyncClient, directory: Directories, method: str, path: str
-    ) -> None:
+    async def test_demoted_or_disabled_meanwhile(self, http: httpx.AsyncClient, directory: Directories) -> None:
         administrator = await builders.user(directory, roles=("admin",))
         headers = bearer(await admin_token_of(http, directory, administrator))
         await directory.people.set_roles(administrator.id, [], OPERATOR)
-        refused = assert_problem(await http.request(method, path, headers=headers), 403)
-        assert refused["detail"] == "Admin access required"
+        for answer in await to_all(http, headers):
+            assert assert_problem(answer, 403)["detail"] == "Admin access required"
         await directory.people.set_roles(administrator.id, ["admin"], OPERATOR)
         await directory.people.set_active(administrator.id, False, OPERATOR)
-        assert_problem(await http.request(method, path, headers=headers), 401)
+        for answer in await to_all(http, headers):
+            assert_problem(answer, 401)
 
 
 async def test_an_administrator_and_a_client_are_let_in(http: httpx.AsyncClient, directory: Directories) -> None:

@@ -1,5 +1,6 @@
 """Whoever is killed: what was acknowledged is there again at the next attach."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -57,6 +58,10 @@ async def test_a_server_that_recovers_is_waited_for(kept_home: Path) -> None:
     with attach(kept_home) as dsn:
         connection = await asyncpg.connect(dsn)
         os.kill(connection.get_server_pid(), signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while psutil.pid_exists(connection.get_server_pid()):  # the postmaster has not buried it yet
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
         with attach(kept_home) as again:
             assert await value(again, "SELECT 1") == 1
         connection.terminate()
@@ -72,6 +77,21 @@ def test_nothing_is_left_when_supervisor_and_users_are_killed(kept_home: Path, s
     client.kill()
     await_stop(cluster)
     assert has_ended(postmaster)
+
+
+async def test_a_dead_supervisor_is_replaced_for_those_who_stay(kept_home: Path) -> None:
+    with attach(kept_home) as dsn:
+        dead = supervisor_of(cluster_of(kept_home))
+        dead.kill()
+        await_end(dead)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                assert await value(dsn, "SELECT 1") == 1
+                break
+            except (OSError, asyncpg.PostgresError):
+                assert time.monotonic() < deadline, "nobody started another one"
+                await asyncio.sleep(0.1)
 
 
 async def test_a_dead_postmaster_is_replaced_for_those_who_stay(kept_home: Path) -> None:

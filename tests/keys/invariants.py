@@ -23,7 +23,7 @@ def check(world: World) -> None:
     running = [instance for instance in world.instances if instance.runs and not instance.lost]
     for instance in running:
         who_has_not_read_the_table_does_not_sign(world, instance)
-    well = [instance for instance in running if instance.well]
+    well = [instance for instance in running if instance.well and not world.repeats]
     for instance in well:
         what_signs_is_served_and_what_is_revoked_is_not(world, instance)
         private_halves_are_gone(world, instance)

@@ -138,7 +138,7 @@ class World:
 
     def issue(self, instance: Instance) -> None:
         """A token, without a pause. An instance that is well always has one."""
-        must = instance.well
+        must = instance.well and not self.repeats
         try:
             self.issued(run(instance.issue()))
         except NoSigningKeyError as error:
@@ -176,9 +176,14 @@ class World:
         self.database.ahead = ahead
 
     @property
+    def repeats(self) -> bool:
+        """Whether the database's clock says again what it has said before: a key may have begun to sign in between."""
+        return self.time.now < self._set_back_until
+
+    @property
     def may_start(self) -> bool:
-        """Whoever starts believes the database's clock, so nobody should while it is wrong, or repeats itself."""
-        return not self.stepped and self.time.now >= self._set_back_until
+        """Whoever starts believes the database's clock, so nobody should while it is wrong."""
+        return not self.stepped and not self.repeats
 
     @property
     def has_backup(self) -> bool:

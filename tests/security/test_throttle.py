@@ -150,10 +150,21 @@ async def test_parallel_guesses_do_not_slip_through(idp: Instance) -> None:
     assert {answer.status_code for answer in answers} == {400, 429}
 
 
+async def test_parallel_guesses_from_a_known_place_do_not_either(idp: Instance) -> None:
+    home, user = somewhere(), await builders.user(idp.directory)
+    assert (await login(idp, home, user.email, PASSWORD)).status_code == 200
+    before = idp.pool.runs
+    answers = await asyncio.gather(*(login(idp, home, user.email) for _ in range(3 * KNOWN.free)))
+    assert idp.pool.runs - before <= KNOWN.free
+    assert {answer.status_code for answer in answers} == {400, 429}
+
+
 async def test_parallel_logins_of_the_owner_are_no_guesses(idp: Instance) -> None:
-    user, new_place = await builders.user(idp.directory), somewhere()
-    answers = await asyncio.gather(*(login(idp, new_place, user.email, PASSWORD) for _ in range(8)))
-    assert [answer.status_code for answer in answers] == [200] * 8
+    """Neither at a new place nor at a known one, however often."""
+    user, place = await builders.user(idp.directory), somewhere()
+    for _ in range(4):
+        answers = await asyncio.gather(*(login(idp, place, user.email, PASSWORD) for _ in range(8)))
+        assert [answer.status_code for answer in answers] == [200] * 8
 
 
 async def test_p6_unknown_accounts_are_throttled_alike(idp: Instance) -> None:
