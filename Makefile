@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help install run test check format pins clean
+.PHONY: help install run test check chaos interop format pins clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -20,6 +20,13 @@ run: $(VENV)/.run ## the real service on an embedded PostgreSQL, set up by itsel
 
 test: $(VENV)/.test ## the whole suite, its own PostgreSQL included
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.test ## the fault promises at full count; takes hours
+	$(BIN)/python -m pytest -m chaos $(ARGS)
+	$(BIN)/python -m tests.rotation.soak --rotations 1000 --kills 200 --tokens 1000000 --rate 230
+
+interop: $(VENV)/.test ## real third-party verifiers and clients
+	$(BIN)/python -m pytest tests/interop tests/rotation/test_verifiers.py $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,7 +12,6 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from idp import log, settings
 from idp.audit import AuditQueue
 from idp.clock import DatabaseClock, since_boot
 from idp.directory.client_cache import ClientCache
@@ -202,10 +200,3 @@ async def _measure_for_ever(parts: Parts) -> None:
 def _behind_proxies(app: ASGIApp, proxies: tuple[str, ...]) -> ASGIApp:
     """Believes X-Forwarded-For from the configured proxies alone (R20). The issuer never comes from a request."""
     return ProxyHeadersMiddleware(app, list(proxies)) if proxies else app  # type: ignore[arg-type,return-value]
-
-
-def worker() -> ASGIApp:
-    """The application of one worker process of `idp serve`, configured by the environment."""
-    configured, _ = settings.from_environment(os.environ)
-    log.configure(configured.log_format, configured.log_level)
-    return build(configured, parts(configured, workers=int(os.environ.get("IDP_WORKERS", "1"))))

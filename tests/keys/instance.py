@@ -1,7 +1,7 @@
 """One instance of the service on a machine whose clocks can be wrong, stand still or jump: all real but the machine,
 the thread that signs, the pairs of keys, which are made ahead, and the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -17,7 +17,7 @@ from idp.signing.operations import KeyOperations, Spares
 from idp.signing.readers import JwksReaders
 from idp.store.database import DatabaseUnavailable
 from keys.jwk import KeyPair, generate
-from keys.keyring import Bounds, Keyring
+from keys.keyring import Bounds, Keyring, StoredKey
 from keys.schedule import KeySettings
 from keys.sealing import Sealer
 from tests.keys.database import Database, Link, Tables, Time
@@ -80,6 +80,17 @@ class Pen:
         return work()
 
 
+class WatchedKeyring(Keyring):
+    """Knows when the keys that it holds were read, in true time."""
+
+    link: Link
+    truly_read_at = float("-inf")
+
+    def replace(self, keys: Iterable[StoredKey], now: float) -> None:
+        super().replace(keys, now)
+        self.truly_read_at = self.link.read_at
+
+
 @dataclass(slots=True)
 class PausedBefore:
     """The keyring, behind a point at which the process may be paused: the clock was read, the key not picked."""
@@ -92,7 +103,7 @@ class PausedBefore:
 
 
 class Instance:
-    """A process of the service. `looked_at` is when it read the keys that it holds, in true time."""
+    """A process of the service."""
 
     def __init__(
         self, name: str, database: Database, machine: Machine, settings: Settings, sealer: Sealer, serial: "count[int]"
@@ -104,12 +115,12 @@ class Instance:
         self.link = Link(database)
         store = Tables(self.link)
         self.clock = DatabaseClock(skew=settings.clock_skew, ticker=machine.ticker, wall=machine.wall)
-        self.keyring = Keyring(sealer, Pen(), bounds(settings))
+        self.keyring = WatchedKeyring(sealer, Pen(), bounds(settings))
+        self.keyring.link = self.link
         spares = ReadySpares(settings.key_settings, lambda: next(serial))
         self.operations = KeyOperations(store, sealer, settings.key_settings, spares)
         self.keeper = KeyKeeper(store, self.keyring, self.clock, self.operations, JwksReaders(store, self.clock))
         self.issuer = Issuer(ISSUER, settings.access_token_ttl, self.clock, PausedBefore(self.keyring))
-        self.looked_at = float("-inf")
         self.down = True
         self.paused: Steps[Any] | None = None
         self.asleep_since: float | None = None
@@ -119,6 +130,11 @@ class Instance:
     @property
     def runs(self) -> bool:
         return not self.down and self.paused is None and self.asleep_since is None
+
+    @property
+    def looked_at(self) -> float:
+        """When it read the keys that it holds, in true time."""
+        return self.keyring.truly_read_at
 
     @property
     def in_doubt(self) -> bool:
@@ -135,7 +151,7 @@ class Instance:
         """What the keeper does once a second, and at the start."""
         self.link.forces, slept = False, self.machine.stood_still
         await self.keeper.look()
-        self.looked_at, self.down = self.link.read_at, False
+        self.down = False
         self.lost &= self.machine.stood_still != slept
 
     def try_to_look(self) -> bool:
