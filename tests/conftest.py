@@ -89,6 +89,13 @@ def migrated(create_database: CreateDatabase) -> Iterator[str]:
 
 
 @pytest.fixture
+def migrated_without_keys(empty_database: str) -> str:
+    """The DSN of a database with the schema and nothing else."""
+    in_a_thread(_migrate(empty_database))
+    return empty_database
+
+
+@pytest.fixture
 def database(create_database: CreateDatabase, migrated: str) -> Iterator[str]:
     """The DSN of a database of the test's own, ready to serve."""
     with create_database(migrated) as dsn:
@@ -114,6 +121,10 @@ async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the shared service."""
     async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
         yield client
+
+
+async def _migrate(dsn: str) -> None:
+    await schema.migrate(dsn)
 
 
 async def _prepare(settings: Settings) -> None:
