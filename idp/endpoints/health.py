@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.clock import DatabaseClock
-from idp.endpoints.answers import json_answer
+from idp.endpoints.answers import NO_STORE, json_answer
 from idp.metrics import CONTENT_TYPE, Metrics
 from idp.store import Store
 from idp.store.database import DatabaseUnavailable
@@ -30,7 +30,7 @@ class Readiness:
         checks = {"database": await self._database(), "keys": self._keys(), "clock": self._clock()}
         ready = checks["database"] == checks["keys"] == "ok"
         body = {"status": "ready" if ready else "not ready", "checks": checks}
-        return json_answer(body, 200 if ready else 503)
+        return json_answer(body) if ready else json_answer(body, 503, {**NO_STORE, "Retry-After": "1"})
 
     async def _database(self) -> str:
         try:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 from idp.clock import DatabaseClock, Reading
 from idp.signing.operations import KeyOperations
 from idp.signing.ports import KeyStore
 from idp.signing.readers import JwksReaders
 from idp.store.database import DatabaseUnavailable
-from keys.keyring import Keyring
+from keys.keyring import Keyring, StoredKey
 from keys.sealing import UnsealError
 
 log = logging.getLogger(__name__)
@@ -61,18 +62,21 @@ class KeyKeeper:
         Raises DatabaseUnavailable, and UnknownSealingKeyError when a key was sealed with a key that we do not have.
         """
         await self._read_clock()
+        now = self._clock()  # before the keys are read: they grow old from then, however long we are paused on the way
         keys = await self._store.signing_keys.all()
-        now = self._clock()
-        if self._clock.step is None and self._operations.is_due(keys, now):
-            keys = await self._operations.keep_up()
-            await self._read_clock()  # keys that begin to sign at once begin after the last reading
-            now = self._clock()
-        elif self._clock.step is None and self._operations.may_postpone(keys, now):
-            keys = await self._operations.postpone()
+        if self._clock.step is None:
+            keys = await self._done_what_is_due(keys, now)
         self._keyring.replace(keys, now)
         if self._clock.step is None and (unusable := self._keyring.unusable(now)):
             self._keyring.replace(await self._operations.replace_unusable(unusable), now)
         await self._readers.write()
+
+    async def _done_what_is_due(self, keys: Sequence[StoredKey], now: float) -> Sequence[StoredKey]:
+        if self._operations.is_due(keys, now):
+            return await self._operations.keep_up()
+        if self._operations.may_postpone(keys, now):
+            return await self._operations.postpone()
+        return keys
 
     async def _read_clock(self) -> None:
         reading = await self._reading()

@@ -121,6 +121,7 @@ class Instance:
         self.operations = KeyOperations(store, sealer, settings.key_settings, spares)
         self.keeper = KeyKeeper(store, self.keyring, self.clock, self.operations, JwksReaders(store, self.clock))
         self.issuer = Issuer(ISSUER, settings.access_token_ttl, self.clock, PausedBefore(self.keyring))
+        self.looked_at = float("-inf")  # when the last of its looks began that succeeded, in true time
         self.down = True
         self.paused: Steps[Any] | None = None
         self.asleep_since: float | None = None
@@ -130,11 +131,6 @@ class Instance:
     @property
     def runs(self) -> bool:
         return not self.down and self.paused is None and self.asleep_since is None
-
-    @property
-    def looked_at(self) -> float:
-        """When it read the keys that it holds, in true time."""
-        return self.keyring.truly_read_at
 
     @property
     def in_doubt(self) -> bool:
@@ -149,9 +145,9 @@ class Instance:
 
     async def look(self) -> None:
         """What the keeper does once a second, and at the start."""
-        self.link.forces, slept = False, self.machine.stood_still
+        self.link.forces, slept, began = False, self.machine.stood_still, self.time.now
         await self.keeper.look()
-        self.down = False
+        self.looked_at, self.down = began, False
         self.lost &= self.machine.stood_still != slept
 
     def try_to_look(self) -> bool:

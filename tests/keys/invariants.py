@@ -52,7 +52,7 @@ def no_revoked_key_is_accepted_for_long(world: World, verifier: Verifier) -> Non
 
 
 def who_has_not_read_the_table_does_not_sign(world: World, instance: Instance) -> None:
-    unread_for = world.time.now - instance.looked_at
+    unread_for = world.time.now - instance.keyring.truly_read_at
     if unread_for > instance.settings.offline_signing + LOOKS_EVERY:
         assert kid_of(instance) is None, f"{instance.name} signs and has not read the table for {unread_for} s"
 

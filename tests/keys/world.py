@@ -218,10 +218,11 @@ class World:
         }
 
     def _committed(self, before: Rows, after: Rows, forced: bool) -> None:
-        now = self.time.now
-        forced = (
-            forced or not before or any(key.kid in self._damaged for key in line(before.values(), self.database.now))
-        )
+        now, waiting = self.time.now, line(before.values(), self.database.now)
+        forced |= not before or any(key.kid in self._damaged for key in waiting)
+        # Nobody can sign, since nobody reached the database for as long as the last key lasted, and someone whose clock
+        # is in doubt may have read the table already and wait for others to do something about it.
+        forced |= not waiting and any(instance.in_doubt for instance in self.instances)
         for kid, key in after.items():
             fate = self.fates.setdefault(kid, Fate(now))
             if key.lifetime.revoked_at is not None and fate.ended_at is None:

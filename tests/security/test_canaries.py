@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from idp.cli.directories import directories
+from idp.protocol.audit import OPERATOR
+from idp.protocol.client import Client
 from keys.sealing import Sealed, Sealer, SealingKey
 from tests import builders
 from tests.contract.asking import bearer
 from tests.operation.serving import environment, serving, settings_of
+from tests.service import DEFAULT_CLIENT
 
 
 @dataclass
@@ -181,6 +184,8 @@ async def test_no_secret_comes_out(empty_database: str, tmp_path: Path) -> None:
     with serving(tmp_path, settings, "--migrate") as process:
         own = settings_of(dsn, password_peppers=(pepper.encode(),), default_client_id=None)
         async with directories(own) as directory:
+            default = Client(DEFAULT_CLIENT, "default", "none", frozenset({"password"}))
+            await directory.clients.add(default, None, OPERATOR)
             user = await builders.user(directory, roles=("admin",), password=password)
             grants = frozenset({"password", "client_credentials"})
             client = await builders.client(directory, scopes=("idp:admin",), grant_types=grants)

@@ -26,7 +26,30 @@ class Instance:
     store: Store
     keys: KeyOperations
 
-    async def test_first_starts_at_once_make_one_pair_of_keys(instances: tuple[Instance, Instance]) -> None:
+    async def phases(self) -> list[Phase]:
+        keys = await self.keys.keep_up()
+        now = math.floor(await self.store.now())
+        return [key.lifetime.phase(now) for key in keys]
+
+
+@contextlib.asynccontextmanager
+async def instance(dsn: str) -> AsyncIterator[Instance]:
+    database = Database(dsn)
+    await database.connect()
+    try:
+        store = Store(database)
+        yield Instance(store, KeyOperations(store, Sealer([SealingKey(bytes(range(32)))]), SETTINGS))
+    finally:
+        await database.disconnect()
+
+
+@pytest.fixture
+async def instances(migrated_without_keys: str) -> AsyncIterator[tuple[Instance, Instance]]:
+    async with instance(migrated_without_keys) as one, instance(migrated_without_keys) as other:
+        yield one, other
+
+
+async def test_first_starts_at_once_make_one_pair_of_keys(instances: tuple[Instance, Instance]) -> None:
     await asyncio.gather(*(one.keys.keep_up() for one in instances * 5))
     assert await instances[0].phases() == [Phase.SIGNING, Phase.PUBLISHED]
 
@@ -35,7 +58,7 @@ class Instance:
 async def test_rotations_asked_for_at_the_same_instant_are_one(
     instances: tuple[Instance, Instance], immediate: bool
 ) -> None:
-    """500 times; time is moved by moving the instants of the keys."""
+    """500 times, each from a fresh table."""
     one, other = instances
     await one.keys.keep_up()
     executor = one.store.executor
