@@ -119,7 +119,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     passwords = Passwords(store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot)
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
-    bearer = Bearer(settings.issuer, keyring, clock, store.users)
+    bearer = Bearer(settings.issuer, keyring, clock, store.users, parts.audit)
     supported = grants(Ports(settings.issuer, clock, login))
     token = TokenEndpoint(
         clients,

@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from idp.endpoints.answers import Problem
 from idp.endpoints.envelope import origin_of
-from idp.protocol.audit import Actor
+from idp.protocol.audit import Actor, AuditEvent
 from idp.protocol.client import ADMIN_SCOPE
-from idp.protocol.ports import Clock
+from idp.protocol.ports import Audit, Clock
 from idp.protocol.user import User
 from idp.store.users import Users
 from idp_verifier import Claims, KeySet, VerificationError, verify_token
@@ -44,6 +44,7 @@ class Bearer:
     keyring: Keyring
     clock: Clock
     users: Users
+    audit: Audit
     _parsed: _ParsedKeys = field(default_factory=_ParsedKeys)
 
     def claims(self, request: Request) -> Claims:
@@ -77,15 +78,22 @@ class Bearer:
 
         Raises a Problem: 401, or 403 when the token, or the person now, is not allowed.
         """
-        claims = self.claims(request)
+        claims, origin = self.claims(request), origin_of(request.scope)
+        try:
+            await self._check_administrator(claims)
+        except Problem as refusal:
+            detail = {"reason": refusal.detail, "method": request.method, "route": request.scope["route"].path}
+            self.audit.record(
+                AuditEvent("admin.refused", "refused", origin, claims.sub, None, claims.client_id, detail)
+            )
+            raise
+        return Actor(claims.sub, origin)
+
+    async def _check_administrator(self, claims: Claims) -> None:
         if claims["aud"] not in (self.issuer, [self.issuer]):
             raise _insufficient(f"The admin API needs a token whose only audience is {self.issuer}.")
         if ADMIN_SCOPE not in claims.scopes:
             raise _insufficient(f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
-        await self._check_still_administrator(claims)
-        return Actor(claims.sub, origin_of(request.scope))
-
-    async def _check_still_administrator(self, claims: Claims) -> None:
         user_id = _user_id(claims)
         if user_id is None:
             return

@@ -11,7 +11,7 @@ from idp.protocol.throttle import ACCOUNT
 from tests import builders
 from tests.builders import PASSWORD
 from tests.conftest import CreateDatabase
-from tests.contract.asking import ADMIN_CLIENT, admin_token, bearer, claims
+from tests.contract.asking import ADMIN_CLIENT, admin_token, bearer, claims, token
 from tests.contract.test_users import GOOD_PASSWORD
 from tests.security.instance import Instance, instance
 from tests.service import DEFAULT_CLIENT
@@ -154,3 +154,14 @@ async def test_administration(idp: Instance, http: httpx.AsyncClient) -> None:
         (removed, "client.removed"),
     ):
         assert await recorded(idp, answer) == [event(name, "success", admin, "audited", "audited")]
+
+
+async def test_administration_that_is_refused(idp: Instance, http: httpx.AsyncClient) -> None:
+    user, client = await builders.user(idp.directory), await builders.client(idp.directory)
+    everyday = (await http.post("/token", data={"username": user.email, "password": PASSWORD})).json()
+    refused = await http.get("/admin/users", headers=bearer(everyday["access_token"]))
+    assert refused.status_code == 403
+    assert await recorded(idp, refused) == [event("admin.refused", "refused", user.id, None, DEFAULT_CLIENT)]
+    refused = await http.post("/admin/clients", headers=bearer(await token(http, client)))
+    name = client.client.client_id
+    assert await recorded(idp, refused) == [event("admin.refused", "refused", name, None, name)]
