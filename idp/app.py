@@ -18,6 +18,7 @@ from idp.audit import AuditQueue
 from idp.clock import DatabaseClock, since_boot
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
+from idp.directory.families import Families
 from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
@@ -36,6 +37,7 @@ from idp.endpoints.resource import resource
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
+from idp.housekeeping import Housekeeping
 from idp.issuer import Issuer
 from idp.metrics import Metrics
 from idp.passwords.hashing import PasswordHasher, Peppers
@@ -45,6 +47,7 @@ from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations
 from idp.signing.readers import JwksReaders
+from idp.signing.server_secrets import RefreshTokenSecret
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from keys.keyring import Bounds, Keyring
@@ -64,6 +67,8 @@ class Parts:
     operations: KeyOperations
     readers: JwksReaders
     keeper: KeyKeeper
+    refresh_secret: RefreshTokenSecret
+    housekeeping: Housekeeping
     pool: HashPool
     audit: AuditQueue
     metrics: Metrics
@@ -79,6 +84,9 @@ class Parts:
             stack.push_async_callback(self.signer.stop)
             await self.keeper.start()
             stack.push_async_callback(self.keeper.stop)
+            await self.refresh_secret.start()
+            await self.housekeeping.start()
+            stack.push_async_callback(self.housekeeping.stop)
             await self.audit.start()
             stack.push_async_callback(self.audit.stop)
             stack.push_async_callback(self.pool.close)
@@ -101,7 +109,21 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
     keeper = KeyKeeper(store, keyring, clock, operations, readers)
     pool = HashPool(max(1, settings.hash_concurrency // workers))
     audit = AuditQueue(store.audit)
-    return Parts(database, store, clock, signer, keyring, operations, readers, keeper, pool, audit, Metrics())
+    return Parts(
+        database=database,
+        store=store,
+        clock=clock,
+        signer=signer,
+        keyring=keyring,
+        operations=operations,
+        readers=readers,
+        keeper=keeper,
+        refresh_secret=RefreshTokenSecret(store, sealer),
+        housekeeping=Housekeeping(store),
+        pool=pool,
+        audit=audit,
+        metrics=Metrics(),
+    )
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -122,7 +144,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
     bearer = Bearer(settings.issuer, keyring, clock, store.users)
-    supported = grants(Ports(settings.issuer, clock, login))
+    families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
+    supported = grants(Ports(settings.issuer, clock, login, families))
     token = TokenEndpoint(
         clients,
         supported,
