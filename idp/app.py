@@ -27,13 +27,17 @@ from idp.endpoints.admin_audit import AdminAuditEndpoint
 from idp.endpoints.admin_clients import AdminClientsEndpoint
 from idp.endpoints.admin_keys import AdminKeysEndpoint
 from idp.endpoints.bearer import Bearer
+from idp.endpoints.client_requests import ClientRequests
 from idp.endpoints.cors import Cors
 from idp.endpoints.docs import DocsEndpoint
 from idp.endpoints.envelope import Envelope
+from idp.endpoints.introspection import IntrospectionEndpoint
+from idp.endpoints.issued_tokens import IssuedTokens
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
 from idp.endpoints.resource import resource
+from idp.endpoints.revocation import RevocationEndpoint
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
@@ -143,18 +147,21 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     passwords = Passwords(store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot)
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
-    bearer = Bearer(settings.issuer, keyring, clock, store.users)
+    issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
+    bearer = Bearer(issued, store.users)
+    requests = ClientRequests(clients, parts.audit, clock)
     families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
     supported = grants(Ports(settings.issuer, clock, login, families))
     token = TokenEndpoint(
-        clients,
+        requests,
         supported,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
         parts.audit,
         parts.metrics,
-        clock,
         settings.default_client_id,
     )
+    revocation = RevocationEndpoint(requests, families, issued, store)
+    introspection = IntrospectionEndpoint(requests, families, issued, store.users)
     users = UsersEndpoint(bearer, people, store.users)
     admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
     cached_for = settings.jwks_max_age + settings.shared_cache_ttl
@@ -164,7 +171,9 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
-        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
+        Route("/token", token.handle, methods=_ALL_METHODS),
+        Route("/revoke", revocation.handle, methods=_ALL_METHODS),
+        Route("/introspect", introspection.handle, methods=_ALL_METHODS),
         Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
         resource("/users", post=users.register),
         resource("/users/me", get=users.me),
@@ -200,6 +209,10 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     app: ASGIApp = Cors(starlette, prefix=path, is_registered=clients.is_registered_origin)
     app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics])
     return _behind_proxies(app, settings.trusted_proxies)
+
+
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+"""For endpoints that refuse all but POST themselves, in the form of RFC 6749 §5.2."""
 
 
 def _lifespan(parts: Parts) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:

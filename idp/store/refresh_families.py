@@ -36,23 +36,26 @@ class RefreshFamilies:
         The share lock makes this and the end of all families of a person come one after the other: either that end
         sees this family, or this sees that end.
         """
-        return await self._executor.execute(
-            """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr,
+        return (
+            await self._executor.execute(
+                """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr,
                    current_digest, idle_until, expires_at)
                select $1, $2, id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10)
                from (select id from users where id = $3 and is_active and credentials_epoch = $11 for share) u""",
-            family.id,
-            family.client_id,
-            family.user_id,
-            list(family.scope),
-            list(family.audience),
-            family.auth_time,
-            list(family.amr),
-            family.current_digest,
-            family.idle_until,
-            family.expires_at,
-            credentials_epoch,
-        ) == 1
+                family.id,
+                family.client_id,
+                family.user_id,
+                list(family.scope),
+                list(family.audience),
+                family.auth_time,
+                list(family.amr),
+                family.current_digest,
+                family.idle_until,
+                family.expires_at,
+                credentials_epoch,
+            )
+            == 1
+        )
 
     async def swap(
         self,
@@ -106,11 +109,14 @@ class RefreshFamilies:
 
     async def revoke(self, family_id: UUID) -> bool:
         """Ends a family. False when it had ended, or is not there."""
-        return await self._executor.execute(
-            """update refresh_families set revoked_at = clock_timestamp(), sealed_successor = null
+        return (
+            await self._executor.execute(
+                """update refresh_families set revoked_at = clock_timestamp(), sealed_successor = null
                where id = $1 and revoked_at is null""",
-            family_id,
-        ) == 1
+                family_id,
+            )
+            == 1
+        )
 
     async def revoke_all_of_user(self, user_id: UUID) -> int:
         """Ends every family of a person. How many ended."""

@@ -102,7 +102,7 @@ class TestClientAuthentication:
 
     SECRET = "pass:word+%25&=/?#~ unlike any other, but long"
 
-    @pytest.mark.parametrize("client_id", ["a+b", "a%b", "a/b?c", "ab&c=d", "a'\"b", "a%2Bb", "~._-!$()*,;@[]"])
+    @pytest.mark.parametrize("client_id", ["a+b", "a%b", "a?b&c", "ab&c=d", "a'\"b", "a%2Bb", "~._-!$()*,;@[]"])
     async def test_special_characters(self, http: httpx.AsyncClient, directory: Directories, client_id: str) -> None:
         client = Client(client_id, "special", "client_secret_basic", frozenset({"client_credentials"}))
         await directory.clients.add(client, self.SECRET, OPERATOR)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -11,40 +10,9 @@ import pytest
 from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
 from tests import builders
-from tests.builders import PASSWORD, ConfidentialClient
+from tests.builders import PASSWORD
+from tests.refresh.sessions import GRANTS, Session, log_in
 from tests.service import Service
-
-GRANTS = {"grant_types": frozenset({"password", "refresh_token"}), "scopes": ("read", "write")}
-
-
-@dataclass
-class Session:
-    """A person logged in at a client."""
-
-    http: httpx.AsyncClient
-    client: ConfidentialClient
-    user_id: Any
-    refresh_token: str
-
-    async def refresh(self, token: str | None = None, **form: str) -> httpx.Response:
-        form = {"grant_type": "refresh_token", "refresh_token": token or self.refresh_token, **form}
-        return await self.http.post("/token", data=form, auth=self.client.auth)
-
-    async def turn(self) -> str:
-        """Refreshes, and keeps the successor."""
-        answer = await self.refresh()
-        assert answer.status_code == 200, answer.text
-        before, self.refresh_token = self.refresh_token, answer.json()["refresh_token"]
-        return before
-
-
-async def log_in(http: httpx.AsyncClient, directory: Directories, **changes: Any) -> Session:
-    client = await builders.client(directory, **GRANTS | changes)
-    user = await builders.user(directory)
-    form = {"grant_type": "password", "username": user.email, "password": PASSWORD}
-    answer = await http.post("/token", data=form, auth=client.auth)
-    assert answer.status_code == 200, answer.text
-    return Session(http, client, user.id, answer.json()["refresh_token"])
 
 
 @pytest.fixture
@@ -88,9 +56,7 @@ async def test_r11_an_ancestor_ends_the_family(session: Session) -> None:
     assert (await session.refresh()).json()["error"] == "invalid_grant"
 
 
-async def test_r11_the_token_before_ends_the_family_after_the_window(
-    session: Session, directory: Directories
-) -> None:
+async def test_r11_the_token_before_ends_the_family_after_the_window(session: Session, directory: Directories) -> None:
     before = await session.turn()
     await expire_window(directory, session)
     assert (await session.refresh(before)).json()["error"] == "invalid_grant"
@@ -148,8 +114,6 @@ class TestScope:
         await session.turn()
 
     async def test_r12_what_the_client_lost_is_not_refreshed(self, session: Session, directory: Directories) -> None:
-        from dataclasses import replace
-
         await directory.clients.update(replace(session.client.client, scopes=("read",)), OPERATOR)
         await asyncio.sleep(1.1)  # the bound of the client cache
         assert (await session.refresh()).json()["scope"] == "read"
@@ -177,8 +141,6 @@ class TestConsequences:
         assert rows == []
 
     async def test_taking_the_grant_away(self, session: Session, directory: Directories) -> None:
-        from dataclasses import replace
-
         without = replace(session.client.client, grant_types=frozenset({"password"}))
         await directory.clients.update(without, OPERATOR)
         await directory.clients.update(session.client.client, OPERATOR)
