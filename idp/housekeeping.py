@@ -37,6 +37,9 @@ class Housekeeping:
                 await self.purge()
             except DatabaseUnavailable as error:
                 log.warning("nothing purged", extra={"reason": str(error)})
+            except Exception:
+                # As in the keeper: whatever it is, the next round may find it gone.
+                log.exception("nothing purged")
 
     async def purge(self) -> int:
         """Forgets all that has expired. How many rows went. Raises DatabaseUnavailable."""

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from idp.protocol.audit import AuditEvent, Outcome
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
-from idp.protocol.errors import InvalidGrantError, InvalidScopeError, InvalidTargetError, OAuth2Error
+from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
 from idp.protocol.ports import Clock
-from idp.protocol.refresh import Family, Presentation, RefreshPolicy, narrowed, presentation
+from idp.protocol.refresh import Family, Presentation, RefreshPolicy, excess, presentation
 from idp.store import Aggregates, Store
 from idp.store.refresh_families import FamilyOfUser
 from keys.opaque import OpaqueTokens, digest
@@ -59,43 +59,49 @@ class Families:
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
         successor = self.tokens().new(family_id)
-        sealed = self.tokens().seal(token, successor) if self.policy.retry_window else None
-        scope = request.scope.split(" ") if request.scope else None
         swapped = await self.store.refresh_families.swap(
             family_id,
             request.client.client_id,
             digest(token),
             digest(successor),
-            sealed,
-            self.policy.idle_ttl,
-            scope,
-            list(request.resources) or None,
+            self.tokens().seal(token, successor) if self.policy.retry_window else None,
+            idle_ttl=self.policy.idle_ttl,
+            scope=_asked_scope(request),
+            audience=request.resources,
         )
         if swapped:
-            return self._authorization(request, swapped, successor)
+            return _authorization(request, swapped, successor)
         return await self._contended(request, family_id, token)
 
     async def _contended(self, request: TokenRequest, family_id: UUID, token: str) -> Authorization | OAuth2Error:
-        """Something stood against the swap. What it was is decided on the locked row, and made durable."""
+        """What stood against the swap. It is looked up without a lock, so that many racers do not queue: whatever
+        happens meanwhile, a replay stays one, and a successor that ends meanwhile is worth nothing."""
+        found = await self.store.refresh_families.find(family_id)
+        if found is None or not found.user.is_active:
+            return InvalidGrantError(_NOT_GOOD)
+        client_id, window = request.client.client_id, self.policy.retry_window
+        meaning = presentation(found.family, digest(token), client_id, found.read_at, window)
+        if meaning is Presentation.REPLAYED:
+            await self._end(found, "refresh.replayed", "failure", client_id, request.origin)
+        if meaning in (Presentation.REPLAYED, Presentation.REFUSED):
+            return InvalidGrantError(_NOT_GOOD)
+        if refusal := excess(found.family, _asked_scope(request), request.resources):
+            return refusal
+        if meaning is Presentation.REPEATED:
+            return await self._repeated(request, found, token)
+        # What stood against it is gone: the database's clock was set back, say.
+        return TemporarilyUnavailableError("The token could not be exchanged; try again.", retry_after=1)
 
-        async def work(store: Aggregates) -> Authorization | OAuth2Error:
-            found = await store.refresh_families.locked(family_id)
-            if found is None:
-                return InvalidGrantError(_NOT_GOOD)
-            now = await store.now()
-            client_id = request.client.client_id
-            meaning = presentation(found.family, digest(token), client_id, now, self.policy.retry_window)
-            if meaning is Presentation.REPLAYED:
-                await store.refresh_families.revoke(family_id)
-                await store.audit.add(_event(request, found, "refresh.replayed", "failure"))
-                return InvalidGrantError(_NOT_GOOD)
-            if meaning is Presentation.REFUSED or not found.user.is_active:
-                return InvalidGrantError(_NOT_GOOD)
-            if meaning is Presentation.REPEATED:
-                return await self._repeated(store, request, found, token)
-            return self._refused_widening(request, found.family)
-
-        return await self.store.transact(work)
+    async def _repeated(self, request: TokenRequest, found: FamilyOfUser, token: str) -> Authorization | OAuth2Error:
+        """The same successor once more: nothing changes, so it can be asked for again until the window ends."""
+        sealed = found.family.sealed_successor
+        successor = self.tokens().open(token, sealed) if sealed else None
+        if successor is None:
+            return InvalidGrantError(_NOT_GOOD)
+        await self.store.audit.add(
+            _event(found, "refresh.repeated", "success", request.client.client_id, request.origin)
+        )
+        return _authorization(request, found, successor)
 
     async def revoke(self, token: str, client_id: str, origin: Origin) -> bool:
         """Ends the family of a token, whichever of its tokens it is, for its own client. False when it is not one.
@@ -105,65 +111,48 @@ class Families:
         family_id = self.tokens().owner(token)
         if family_id is None:
             return False
+        found = await self.store.refresh_families.find(family_id)
+        if found and found.family.client_id != client_id:
+            raise InvalidGrantError("The token was issued to another client.")
+        if found:
+            await self._end(found, "refresh.revoked", "success", client_id, origin)
+        return True
+
+    async def _end(self, found: FamilyOfUser, event: str, outcome: Outcome, client_id: str, origin: Origin) -> None:
+        """Ends a family, and says so in the audit log if it had not ended yet."""
 
         async def work(store: Aggregates) -> None:
-            found = await store.refresh_families.locked(family_id)
-            if found is None:
-                return
-            if found.family.client_id != client_id:
-                raise InvalidGrantError("The token was issued to another client.")
-            if await store.refresh_families.revoke(family_id):
-                user_id, detail = str(found.user.id), {"family": str(family_id)}
-                event = AuditEvent("refresh.revoked", "success", origin, client_id, user_id, client_id, detail)
-                await store.audit.add(event)
+            if await store.refresh_families.revoke(found.family.id):
+                await store.audit.add(_event(found, event, outcome, client_id, origin))
 
         await self.store.transact(work)
-        return True
 
     async def current(self, token: str) -> FamilyOfUser | None:
         """The family of which this is the current, good token: for introspection."""
         family_id = self.tokens().owner(token)
         found = await self.store.refresh_families.find(family_id) if family_id else None
-        if found is None or not found.user.is_active or not found.family.is_alive(self.clock()):
+        if found is None or not found.user.is_active or not found.family.is_alive(found.read_at):
             return None
         return found if hmac.compare_digest(found.family.current_digest, digest(token)) else None
 
-    async def _repeated(
-        self, store: Aggregates, request: TokenRequest, found: FamilyOfUser, token: str
-    ) -> Authorization | OAuth2Error:
-        """The same successor once more: nothing changes, so it can be asked for again until the window ends."""
-        sealed = found.family.sealed_successor
-        successor = self.tokens().open(token, sealed) if sealed else None
-        if successor is None:
-            return InvalidGrantError(_NOT_GOOD)
-        refusal = self._refused_widening(request, found.family)
-        if narrowed(request.scope.split(" ") if request.scope else None, found.family.scope) is None:
-            return refusal
-        await store.audit.add(_event(request, found, "refresh.repeated", "success"))
-        return self._authorization(request, found, successor)
 
-    def _refused_widening(self, request: TokenRequest, family: Family) -> OAuth2Error:
-        """The only thing left that can stand against a good token: it asks for more than was granted (R12)."""
-        if request.scope and narrowed(request.scope.split(" "), family.scope) is None:
-            return InvalidScopeError("The scope is more than what was granted.")
-        return InvalidTargetError("The resource is not one that was granted.")
-
-    def _authorization(self, request: TokenRequest, found: FamilyOfUser, successor: str) -> Authorization:
-        """What was granted, as far as it is asked for and the client is registered for it still (R12)."""
-        family, client = found.family, request.client
-        scope = narrowed(request.scope.split(" ") if request.scope else None, family.scope) or ()
-        audience = request.resources or family.audience
-        return Authorization(
-            client,
-            tuple(value for value in scope if value in client.scopes),
-            audience,
-            Authentication(found.user, family.auth_time, family.amr),
-            family_id=family.id,
-            refresh_token=successor,
-        )
+def _asked_scope(request: TokenRequest) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(request.scope.split(" "))) if request.scope else ()
 
 
-def _event(request: TokenRequest, found: FamilyOfUser, event: str, outcome: Outcome) -> AuditEvent:
-    user_id, client_id = str(found.user.id), request.client.client_id
+def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str) -> Authorization:
+    """What was granted, as far as it is asked for. The next refresh may ask for all of it again."""
+    family = found.family
+    return Authorization(
+        request.client,
+        _asked_scope(request) or family.scope,
+        request.resources or family.audience,
+        Authentication(found.user, family.auth_time, family.amr),
+        family_id=family.id,
+        refresh_token=successor,
+    )
+
+
+def _event(found: FamilyOfUser, event: str, outcome: Outcome, client_id: str, origin: Origin) -> AuditEvent:
     detail = {"family": str(found.family.id)}
-    return AuditEvent(event, outcome, request.origin, client_id, user_id, client_id, detail)
+    return AuditEvent(event, outcome, origin, client_id, str(found.user.id), client_id, detail)

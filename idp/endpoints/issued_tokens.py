@@ -41,18 +41,26 @@ class IssuedTokens:
         return verify_token(token, keyset, issuer=self.issuer, audience=audience, now=now)
 
     async def is_revoked(self, claims: Claims) -> bool:
-        """Whether the token, or the family that it goes with, has ended. Raises DatabaseUnavailable."""
+        """Whether the token, or the family that it goes with, has ended. Raises DatabaseUnavailable.
+
+        A family with a name that is none of ours, as a predecessor's token may have it, is not known to be good.
+        """
         family = claims.get(FAMILY_CLAIM)
-        return not await self.revoked.is_good(claims.jti, UUID(family) if family else None)
+        family_id = _uuid(family)
+        if family is not None and family_id is None:
+            return True
+        return not await self.revoked.is_good(claims.jti, family_id)
 
     def user_id(self, claims: Claims) -> UUID | None:
         """Whose token it is; None for a client's own. No client_id looks like the UUID of a person (R21)."""
-        if claims.sub == claims.client_id:
-            return None
-        try:
-            return UUID(claims.sub)
-        except ValueError:
-            return None
+        return None if claims.sub == claims.client_id else _uuid(claims.sub)
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 class _Anybody(Collection[str]):

@@ -1,5 +1,6 @@
 """Families of refresh tokens: one row each, updated in place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,17 +12,22 @@ _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
     extract(epoch from f.auth_time)::float8 as auth_time, f.amr, f.current_digest, f.previous_digest,
     extract(epoch from f.rotated_at)::float8 as rotated_at, f.sealed_successor,
     extract(epoch from f.idle_until)::float8 as idle_until, extract(epoch from f.expires_at)::float8 as expires_at,
-    extract(epoch from f.revoked_at)::float8 as revoked_at"""
+    extract(epoch from f.revoked_at)::float8 as revoked_at,
+    extract(epoch from clock_timestamp())::float8 as read_at"""
 _USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, extract(epoch from u.created_at)::float8 as created_at,
     u.credentials_epoch"""
+
+LONGEST_ACCESS_TOKEN = 86400
+"""Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyOfUser:
-    """A family, and the person whose it is as they are now."""
+    """A family, and the person whose it is, as they were at `read_at`, by the database's clock in POSIX seconds."""
 
     family: Family
     user: User
+    read_at: float
 
 
 class RefreshFamilies:
@@ -31,17 +37,21 @@ class RefreshFamilies:
         self._executor = executor
 
     async def add(self, family: Family, credentials_epoch: int) -> bool:
-        """Stores a new family, if the person is active and has the same credentials as when they logged in.
+        """Stores a new family, if the person is active and has the same credentials as when they logged in, and the
+        client may refresh.
 
-        The share lock makes this and the end of all families of a person come one after the other: either that end
-        sees this family, or this sees that end.
+        The share locks make this and the end of all families of a person or client come one after the other: either
+        that end sees this family, or this sees that end.
         """
         return (
             await self._executor.execute(
                 """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr,
                    current_digest, idle_until, expires_at)
-               select $1, $2, id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10)
-               from (select id from users where id = $3 and is_active and credentials_epoch = $11 for share) u""",
+               select $1, client_id, user_id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10)
+               from (select c.client_id, u.id as user_id from users u, clients c
+                     where u.id = $3 and u.is_active and u.credentials_epoch = $11
+                         and c.client_id = $2 and 'refresh_token' = any (c.grant_types)
+                     for share) as living""",
                 family.id,
                 family.client_id,
                 family.user_id,
@@ -64,11 +74,16 @@ class RefreshFamilies:
         presented: bytes,
         successor: bytes,
         sealed_successor: bytes | None,
+        *,
         idle_ttl: float,
-        scope: list[str] | None,
-        audience: list[str] | None,
+        scope: Sequence[str],
+        audience: Sequence[str],
     ) -> FamilyOfUser | None:
-        """Swaps the current token for its successor, in one statement; None when anything stands against it."""
+        """Swaps the current token for its successor, in one statement; None when anything stands against it.
+
+        `presented` and `successor` are digests; `scope` and `audience` are what is asked for, and must have been
+        granted.
+        """
         row = await self._executor.fetch_one(
             f"""update refresh_families f set previous_digest = f.current_digest, current_digest = $4,
                     sealed_successor = $5, rotated_at = clock_timestamp(),
@@ -76,7 +91,7 @@ class RefreshFamilies:
                 from users u
                 where f.id = $1 and f.client_id = $2 and f.current_digest = $3 and f.revoked_at is null
                     and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
-                    and ($7::text[] is null or $7 <@ f.scopes) and ($8::text[] is null or $8 <@ f.audiences)
+                    and $7::text[] <@ f.scopes and $8::text[] <@ f.audiences
                     and u.id = f.user_id and u.is_active
                 returning {_COLUMNS}, {_USER_COLUMNS}""",
             family_id,
@@ -85,8 +100,8 @@ class RefreshFamilies:
             successor,
             sealed_successor,
             idle_ttl,
-            scope,
-            audience,
+            list(scope),
+            list(audience),
         )
         return _family_of_user(row) if row else None
 
@@ -94,15 +109,6 @@ class RefreshFamilies:
         row = await self._executor.fetch_one(
             f"""select {_COLUMNS}, {_USER_COLUMNS} from refresh_families f join users u on u.id = f.user_id
                 where f.id = $1""",
-            family_id,
-        )
-        return _family_of_user(row) if row else None
-
-    async def locked(self, family_id: UUID) -> FamilyOfUser | None:
-        """The family, kept for this transaction: no refresh and no revocation comes between."""
-        row = await self._executor.fetch_one(
-            f"""select {_COLUMNS}, {_USER_COLUMNS} from refresh_families f join users u on u.id = f.user_id
-                where f.id = $1 for no key update of f""",
             family_id,
         )
         return _family_of_user(row) if row else None
@@ -142,11 +148,16 @@ class RefreshFamilies:
         )
 
     async def purge(self, *, limit: int) -> int:
-        """Forgets families that are past their time, some at once, without waiting for any that is in use."""
+        """Forgets families that are past their time, some at once, without waiting for any that is in use.
+
+        They stay for as long as an access token may outlive them, because one without its family counts as revoked.
+        """
         return await self._executor.execute(
-            """delete from refresh_families where id in (
-                   select id from refresh_families where expires_at < now() limit $1 for update skip locked)""",
+            """delete from refresh_families where id = any (array(
+                   select id from refresh_families where expires_at < now() - make_interval(secs => $2)
+                   limit $1 for update skip locked))""",
             limit,
+            LONGEST_ACCESS_TOKEN,
         )
 
 
@@ -176,4 +187,4 @@ def _family_of_user(row: Row) -> FamilyOfUser:
         created_at=row["created_at"],
         credentials_epoch=row["credentials_epoch"],
     )
-    return FamilyOfUser(family, user)
+    return FamilyOfUser(family, user, row["read_at"])
