@@ -16,6 +16,7 @@ from idp.audit import AuditQueue
 from idp.clock import DatabaseClock, since_boot
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
+from idp.directory.families import Families
 from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
@@ -24,16 +25,21 @@ from idp.endpoints.admin_audit import AdminAuditEndpoint
 from idp.endpoints.admin_clients import AdminClientsEndpoint
 from idp.endpoints.admin_keys import AdminKeysEndpoint
 from idp.endpoints.bearer import Bearer
+from idp.endpoints.client_requests import ClientRequests
 from idp.endpoints.cors import Cors
 from idp.endpoints.docs import DocsEndpoint
 from idp.endpoints.envelope import Envelope
+from idp.endpoints.introspection import IntrospectionEndpoint
+from idp.endpoints.issued_tokens import IssuedTokens
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
 from idp.endpoints.resource import resource
+from idp.endpoints.revocation import RevocationEndpoint
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
+from idp.housekeeping import Housekeeping
 from idp.issuer import Issuer
 from idp.metrics import Metrics
 from idp.passwords.hashing import PasswordHasher, Peppers
@@ -43,6 +49,7 @@ from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations
 from idp.signing.readers import JwksReaders
+from idp.signing.server_secrets import RefreshTokenSecret
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from keys.keyring import Bounds, Keyring
@@ -62,6 +69,8 @@ class Parts:
     operations: KeyOperations
     readers: JwksReaders
     keeper: KeyKeeper
+    refresh_secret: RefreshTokenSecret
+    housekeeping: Housekeeping
     pool: HashPool
     audit: AuditQueue
     metrics: Metrics
@@ -77,6 +86,9 @@ class Parts:
             stack.push_async_callback(self.signer.stop)
             await self.keeper.start()
             stack.push_async_callback(self.keeper.stop)
+            await self.refresh_secret.start()
+            await self.housekeeping.start()
+            stack.push_async_callback(self.housekeeping.stop)
             await self.audit.start()
             stack.push_async_callback(self.audit.stop)
             stack.push_async_callback(self.pool.close)
@@ -99,7 +111,21 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
     keeper = KeyKeeper(store, keyring, clock, operations, readers)
     pool = HashPool(max(1, settings.hash_concurrency // workers))
     audit = AuditQueue(store.audit)
-    return Parts(database, store, clock, signer, keyring, operations, readers, keeper, pool, audit, Metrics())
+    return Parts(
+        database=database,
+        store=store,
+        clock=clock,
+        signer=signer,
+        keyring=keyring,
+        operations=operations,
+        readers=readers,
+        keeper=keeper,
+        refresh_secret=RefreshTokenSecret(store, sealer),
+        housekeeping=Housekeeping(store),
+        pool=pool,
+        audit=audit,
+        metrics=Metrics(),
+    )
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -119,17 +145,21 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     passwords = Passwords(store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot)
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
-    bearer = Bearer(settings.issuer, keyring, clock, store.users, parts.audit)
-    supported = grants(Ports(settings.issuer, clock, login))
+    issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
+    bearer = Bearer(issued, store.users, parts.audit)
+    requests = ClientRequests(clients, parts.audit, clock)
+    families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
+    supported = grants(Ports(settings.issuer, clock, login, families))
     token = TokenEndpoint(
-        clients,
+        requests,
         supported,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
         parts.audit,
         parts.metrics,
-        clock,
         settings.default_client_id,
     )
+    revocation = RevocationEndpoint(requests, families, issued, store)
+    introspection = IntrospectionEndpoint(requests, families, issued, store.users)
     users = UsersEndpoint(bearer, people, store.users)
     admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
     cached_for = settings.jwks_max_age + settings.shared_cache_ttl
@@ -139,7 +169,9 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
-        Route("/token", token.handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
+        Route("/token", token.handle, methods=_ALL_METHODS),
+        Route("/revoke", revocation.handle, methods=_ALL_METHODS),
+        Route("/introspect", introspection.handle, methods=_ALL_METHODS),
         Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
         resource("/users", post=users.register),
         resource("/users/me", get=users.me),
@@ -175,6 +207,10 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     app: ASGIApp = Cors(starlette, prefix=path, is_registered=clients.is_registered_origin)
     app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics])
     return _behind_proxies(app, settings.trusted_proxies)
+
+
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+"""For endpoints that refuse all but POST themselves, in the form of RFC 6749 §5.2."""
 
 
 def _lifespan(parts: Parts) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:

@@ -35,4 +35,4 @@ class Issuer:
             authorization, issuer=self.name, now=int(now), lifetime=self.access_token_ttl, jti=jti
         )
         token, kid = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
-        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti, kid)
+        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti, kid, authorization.refresh_token)

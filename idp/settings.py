@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idp import environment as env
+from idp.protocol.refresh import RefreshPolicy
 from keys.schedule import KeySettings, RotationPolicy
 from keys.sealing import SealingKey
 
@@ -34,6 +35,9 @@ class Settings:
     key_encryption_keys: tuple[SealingKey, ...] = field(repr=False)
     password_peppers: tuple[bytes, ...] = field(repr=False)
     access_token_ttl: int = 900
+    refresh_token_ttl: int = 30 * DAY
+    refresh_token_idle_ttl: int = 14 * DAY
+    refresh_retry_window: int = 30
     key_rotation_period: int = 30 * DAY
     key_publish_ahead: int = DAY
     jwks_max_age: int = 300
@@ -63,6 +67,10 @@ class Settings:
             retention=self.access_token_ttl + self.clock_skew + self.key_propagation,
             propagation=self.key_propagation,
         )
+
+    @property
+    def refresh_policy(self) -> RefreshPolicy:
+        return RefreshPolicy(self.refresh_token_ttl, self.refresh_token_idle_ttl, self.refresh_retry_window)
 
     @property
     def key_settings(self) -> KeySettings:
@@ -126,6 +134,9 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
             demand="Make one with `openssl rand -base64 48` and keep it apart from the database.",
         ),
         "access_token_ttl": read("IDP_ACCESS_TOKEN_TTL", env.whole_number(10, DAY)),
+        "refresh_token_ttl": read("IDP_REFRESH_TOKEN_TTL", env.whole_number(60, 3660 * DAY)),
+        "refresh_token_idle_ttl": read("IDP_REFRESH_TOKEN_IDLE_TTL", env.whole_number(60, 3660 * DAY)),
+        "refresh_retry_window": read("IDP_REFRESH_RETRY_WINDOW", env.whole_number(0, 60)),
         "key_rotation_period": read("IDP_KEY_ROTATION_PERIOD", env.whole_number(1, 3660 * DAY)),
         "key_publish_ahead": read("IDP_KEY_PUBLISH_AHEAD", env.whole_number(1, 365 * DAY)),
         "key_wait_for": read("IDP_KEY_WAIT_FOR", env.names),

@@ -113,7 +113,9 @@ class Keyring:
         for key in keys:
             if key.lifetime.phase(now) not in PRIVATE_PHASES:
                 continue
-            if key.kid in self._signers:  # the row may have lost it already, to an instance whose clock is ahead of ours
+            if (
+                key.kid in self._signers
+            ):  # the row may have lost it already, to an instance whose clock is ahead of ours
                 yield key.kid, self._signers[key.kid]
             elif key.sealed is not None and (sign := self._unsealed(key, key.sealed)) is not None:
                 yield key.kid, sign

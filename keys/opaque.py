@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SECRET_BYTES = 32
 _ID, _RANDOM, _MAC = 16, 32, 16  # bytes
-_NONCE = bytes(12)  # the key is used once: it is derived from a random token that is swapped once
+_NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,20 @@ class OpaqueTokens:
         return hmac.digest(self.secret, self.kind.encode() + b" token\0" + body, "sha256")[:_MAC]
 
     def seal(self, token: str, successor: str) -> bytes:
-        """Seals the successor of a token so that only whoever presents that token lets us open it again."""
-        return AESGCM(self._sealing_key(token)).encrypt(_NONCE, successor.encode(), None)
+        """Seals the successor of a token so that only whoever presents that token lets us open it again.
+
+        The nonce is random, because racing requests seal different successors of one token.
+        """
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + AESGCM(self._sealing_key(token)).encrypt(nonce, successor.encode(), None)
 
     def open(self, token: str, sealed: bytes) -> str | None:
         """The successor that was sealed for this token; None for any other."""
         try:
-            return AESGCM(self._sealing_key(token)).decrypt(_NONCE, sealed, None).decode()
-        except InvalidTag:
+            opened = AESGCM(self._sealing_key(token)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+        except (InvalidTag, ValueError):  # ValueError: it is too short even for a nonce
             return None
+        return opened.decode()
 
     def _sealing_key(self, token: str) -> bytes:
         return hmac.digest(self.secret, self.kind.encode() + b" successor\0" + token.encode(), "sha256")

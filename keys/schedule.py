@@ -33,6 +33,9 @@ PUBLIC_PHASES = frozenset({Phase.PUBLISHED, Phase.SIGNING, Phase.VERIFYING})
 PRIVATE_PHASES = frozenset({Phase.PUBLISHED, Phase.SIGNING})
 """The phases in which there is a use for the private half. After them it is destroyed."""
 
+LONGEST_DEAFNESS = 7200.0
+"""Seconds, twice those for which any settings let an instance sign without having read the key table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
@@ -61,8 +64,12 @@ class Lifetime:
         return None if self.phase(now) is Phase.REVOKED or not ahead else min(ahead)
 
     def withdrawn(self, now: float) -> "Lifetime":
-        """The lifetime of a key that was published and is not to sign after all. It leaves the JWK Set."""
-        return replace(self, sign_from=now, sign_until=now, verify_until=now)
+        """The lifetime of a key that was published and is not to sign after all.
+
+        It leaves the JWK Set, unless an instance that does not hear of it soon enough may sign with it as planned.
+        """
+        never_signs = self.sign_from - now > LONGEST_DEAFNESS
+        return replace(self, sign_from=now, sign_until=now, verify_until=now if never_signs else self.verify_until)
 
 
 @dataclass(frozen=True, slots=True)

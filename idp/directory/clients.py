@@ -119,6 +119,8 @@ class ClientDirectory:
         async def change(store: Aggregates) -> None:
             if not await store.clients.update(client):
                 raise _unknown(client.client_id)
+            if not client.may_refresh:
+                await store.refresh_families.revoke_all_of_client(client.client_id)
             await store.audit.add(_event("client.updated", client.client_id, by))
 
         await self.store.transact(change)

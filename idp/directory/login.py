@@ -109,7 +109,7 @@ class Login:
             if user is None:  # disabled, or given another password while we hashed
                 return None
             if new_hash:
-                await store.users.set_password_hash(user.id, new_hash)
+                await store.users.upgrade_password_hash(user.id, new_hash)
             await store.login_tries.learn(user.id, place_of(attempt.origin.source))
             for subject, _ in counters:
                 await store.login_tries.forgive(subject)

@@ -76,12 +76,15 @@ class People:
             events = []
             if password_hash is not None:
                 await store.users.set_password_hash(user_id, password_hash)
+                await store.refresh_families.revoke_all_of_user(user_id)
                 events.append(_event("user.password_changed", user_id, by))
             if roles is not None:
                 await store.users.set_roles(user_id, roles)
                 events.append(_event("user.roles_changed", user_id, by, roles=" ".join(roles)))
             if changes.is_active is not None:
                 await store.users.set_active(user_id, changes.is_active)
+                if not changes.is_active:
+                    await store.refresh_families.revoke_all_of_user(user_id)
                 events.append(_event("user.enabled" if changes.is_active else "user.disabled", user_id, by))
             user = await _existing(store, user_id)
             for event in events:

@@ -4,68 +4,53 @@ The token is verified as any resource service would, by `idp_verifier` over the 
 it says of a person was true when it was signed; whether that person may still do this is asked of the database.
 """
 
-from dataclasses import dataclass, field
-from uuid import UUID
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from idp.endpoints.answers import Problem
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.issued_tokens import IssuedTokens
 from idp.protocol.audit import Actor, AuditEvent
 from idp.protocol.client import ADMIN_SCOPE
-from idp.protocol.ports import Audit, Clock
+from idp.protocol.ports import Audit
 from idp.protocol.user import User
 from idp.store.users import Users
-from idp_verifier import Claims, KeySet, VerificationError, verify_token
-from keys.keyring import JwkSet, Keyring, NoSigningKeyError
+from idp_verifier import Claims, VerificationError
+from keys.keyring import NoSigningKeyError
 
 PERSONS_ONLY = "This token is a client's own; only a person's will do here."
 ADMINISTRATORS_ONLY = "Admin access required"
-
-
-@dataclass(slots=True)
-class _ParsedKeys:
-    """The key set in the form that the verifier wants, parsed once for each JWK Set."""
-
-    source: JwkSet | None = None
-    keyset: KeySet | None = None
-
-    def of(self, jwks: JwkSet) -> KeySet:
-        if self.keyset is None or self.source is not jwks:
-            self.source, self.keyset = jwks, KeySet.parse({"keys": [dict(key) for key in jwks.keys]})
-        return self.keyset
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """Authenticates requests by their access token (RFC 6750 §2.1)."""
 
-    issuer: str
-    keyring: Keyring
-    clock: Clock
+    tokens: IssuedTokens
     users: Users
     audit: Audit
-    _parsed: _ParsedKeys = field(default_factory=_ParsedKeys)
 
-    def claims(self, request: Request) -> Claims:
-        """The claims of a token that is meant for us. Raises a Problem: 401 without a good token."""
+    async def claims(self, request: Request) -> Claims:
+        """The claims of a token that is meant for us and was not revoked. Raises a Problem: 401 without one."""
         token = _bearer_token(request)
-        now = self.clock()
         try:
-            keyset = self._parsed.of(self.keyring.jwks(now))
-            return verify_token(token, keyset, issuer=self.issuer, audience=self.issuer, now=now)
+            claims = self.tokens.claims(token, self.tokens.issuer)
         except NoSigningKeyError:
             raise Problem(503, "No key is available to verify the token.", headers={"Retry-After": "1"}) from None
         except VerificationError as error:
             raise unauthenticated(str(error)) from None
+        if await self.tokens.is_revoked(claims):
+            raise unauthenticated("the token was revoked")
+        return claims
 
     async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:
         """The person who holds the token, as the database knows them now.
 
         Raises a Problem: 401, or 403 with the detail `persons_only` when a client holds it.
         """
-        claims = self.claims(request)
-        user_id = _user_id(claims)
+        claims = await self.claims(request)
+        user_id = self.tokens.user_id(claims)
         if user_id is None:
             raise Problem(403, persons_only)
         user = await self.users.by_id(user_id)
@@ -78,7 +63,7 @@ class Bearer:
 
         Raises a Problem: 401, or 403 when the token, or the person now, is not allowed.
         """
-        claims, origin = self.claims(request), origin_of(request.scope)
+        claims, origin = await self.claims(request), origin_of(request.scope)
         try:
             await self._check_administrator(claims)
         except Problem as refusal:
@@ -90,11 +75,11 @@ class Bearer:
         return Actor(claims.sub, origin)
 
     async def _check_administrator(self, claims: Claims) -> None:
-        if claims["aud"] not in (self.issuer, [self.issuer]):
-            raise _insufficient(f"The admin API needs a token whose only audience is {self.issuer}.")
+        if claims["aud"] not in (self.tokens.issuer, [self.tokens.issuer]):
+            raise _insufficient(f"The admin API needs a token whose only audience is {self.tokens.issuer}.")
         if ADMIN_SCOPE not in claims.scopes:
             raise _insufficient(f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
-        user_id = _user_id(claims)
+        user_id = self.tokens.user_id(claims)
         if user_id is None:
             return
         user = await self.users.by_id(user_id)
@@ -116,20 +101,10 @@ def _bearer_token(request: Request) -> str:
     return token.strip()
 
 
-def _user_id(claims: Claims) -> UUID | None:
-    """A person's `sub` is a UUID and differs from the client_id; no client_id looks like one (R21)."""
-    if claims.sub == claims.client_id:
-        return None
-    try:
-        return UUID(claims.sub)
-    except ValueError:
-        return None
-
-
 def unauthenticated(reason: str | None = None) -> Problem:
     """401 with the challenge of RFC 6750 §3; without a reason when no token came at all (§3.1)."""
     if reason is None:
-        return Problem(401, "This needs an access token.", headers={"WWW-Authenticate": "Bearer"})
+        return Problem(401, "This needs an access token.", headers={"WWW-Authenticate": 'Bearer realm="idp"'})
     quoted = reason.replace("\\", "").replace('"', "'").encode("ascii", "replace").decode()
     challenge = f'Bearer error="invalid_token", error_description="{quoted}"'
     return Problem(401, f"The access token is not accepted: {reason}.", headers={"WWW-Authenticate": challenge})

@@ -68,7 +68,7 @@ class UsersEndpoint:
         return await self._created(registration, actor)
 
     async def _registrar(self, request: Request) -> tuple[Actor, bool]:
-        claims = self.bearer.claims(request)
+        claims = await self.bearer.claims(request)
         if ADMIN_SCOPE in claims.scopes:
             return await self.bearer.administrator(request), True
         user = await self._administrator(request)

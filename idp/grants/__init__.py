@@ -11,6 +11,7 @@ from typing import Protocol
 
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.password import PasswordGrant
+from idp.grants.refresh_token import RefreshTokenGrant
 from idp.protocol.authorization import Authorization, TokenRequest
 from idp.protocol.errors import OAuth2Error
 from idp.protocol.ports import Ports
@@ -30,6 +31,7 @@ class Grant(Protocol):
 GRANTS: tuple[type[Grant], ...] = (
     PasswordGrant,
     ClientCredentialsGrant,
+    RefreshTokenGrant,
 )
 
 

@@ -16,6 +16,7 @@ class PasswordGrant:
     def __init__(self, ports: Ports) -> None:
         self._issuer = ports.issuer
         self._login = ports.login
+        self._families = ports.families
 
     async def exchange(self, request: TokenRequest) -> Authorization | OAuth2Error:
         client = request.client
@@ -28,4 +29,5 @@ class PasswordGrant:
             return authentication
         if ADMIN_SCOPE in scope and not authentication.user.is_administrator:
             return InvalidScopeError(f"The scope '{ADMIN_SCOPE}' is for administrators.")
-        return Authorization(client, scope, audience, authentication)
+        authorization = Authorization(client, scope, audience, authentication)
+        return await self._families.begin(authorization) if client.may_refresh else authorization

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError
@@ -54,6 +55,8 @@ class Authorization:
     scope: tuple[str, ...]
     audience: tuple[str, ...]
     authentication: Authentication | None = None
+    family_id: UUID | None = None
+    refresh_token: str | None = field(default=None, repr=False)
 
     @property
     def subject(self) -> str:

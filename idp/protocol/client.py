@@ -46,6 +46,11 @@ class Client:
         """A public client has no secret to keep (RFC 6749 §2.1)."""
         return self.token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
 
+    @property
+    def may_refresh(self) -> bool:
+        """Whether a person's authorization comes with a refresh token."""
+        return "refresh_token" in self.grant_types
+
     def has_secret(self, secret: str, now: float) -> bool:
         """Whether `secret` is one of the live ones; every one of them is compared, so that time tells nothing."""
         digest = secret_digest(secret)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from idp.protocol.audit import AuditEvent
-from idp.protocol.authorization import Authentication, Origin
+from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.errors import OAuth2Error
 
 Clock = Callable[[], float]
@@ -29,6 +29,17 @@ class PasswordLogin(Protocol):
         """Who it is, or the refusal: throttled (429), overloaded (503) or plainly wrong (invalid_grant)."""
 
 
+class RefreshFamilies(Protocol):
+    """Refresh tokens, family by family."""
+
+    async def begin(self, authorization: Authorization) -> Authorization:
+        """The same authorization with the first refresh token of a new family. Raises InvalidGrantError when the
+        person was disabled, or changed the password, since they proved who they are."""
+
+    async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
+        """What the client may have for this refresh token, its successor included."""
+
+
 class Audit(Protocol):
     """Where security events go when they are not part of a transaction."""
 
@@ -50,3 +61,4 @@ class Ports:
     issuer: str
     clock: Clock
     login: PasswordLogin
+    families: RefreshFamilies

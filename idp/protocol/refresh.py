@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
 
+from idp.protocol.errors import InvalidScopeError, InvalidTargetError, OAuth2Error
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshPolicy:
@@ -75,8 +77,10 @@ def _is_repeated(family: Family, digest: bytes, now: float, retry_window: int) -
     return hmac.compare_digest(family.previous_digest, digest) and now < family.rotated_at + retry_window
 
 
-def narrowed(requested: Sequence[str] | None, granted: Sequence[str]) -> tuple[str, ...] | None:
-    """What of `granted` is asked for: all of it when nothing is, None when more is asked than was granted (R12)."""
-    if requested is None:
-        return tuple(granted)
-    return tuple(dict.fromkeys(requested)) if set(requested) <= set(granted) else None
+def excess(family: Family, scope: Sequence[str], audience: Sequence[str]) -> OAuth2Error | None:
+    """The refusal for whoever asks for more than was granted (R12), None for others. Nothing asked for is no excess."""
+    if not set(scope) <= set(family.scope):
+        return InvalidScopeError("The scope is more than what was granted.")
+    if not set(audience) <= set(family.audience):
+        return InvalidTargetError("The resource is not one that was granted.")
+    return None

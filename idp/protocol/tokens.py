@@ -7,6 +7,9 @@ from idp.protocol.authorization import Authorization
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 
+FAMILY_CLAIM = "family_id"
+"""Ours: names the family of refresh tokens that an access token goes with, so that it can end with it."""
+
 
 def access_token_claims(
     authorization: Authorization, *, issuer: str, now: int, lifetime: int, jti: str
@@ -40,6 +43,8 @@ def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
     }
     if user.username:
         claims["username"] = user.username
+    if authorization.family_id:
+        claims[FAMILY_CLAIM] = str(authorization.family_id)
     return claims
 
 
@@ -52,7 +57,14 @@ class TokenResponse:
     scope: tuple[str, ...]
     jti: str
     kid: str
+    refresh_token: str | None = field(default=None, repr=False)
 
     def body(self) -> dict[str, Any]:
-        body = {"access_token": self.access_token, "token_type": "Bearer", "expires_in": self.expires_in}
+        body: dict[str, Any] = {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+        }
+        if self.refresh_token:
+            body["refresh_token"] = self.refresh_token
         return body | ({"scope": " ".join(self.scope)} if self.scope else {})

@@ -17,6 +17,8 @@ class User:
     roles: tuple[str, ...] = ()
     is_active: bool = True
     created_at: float = 0.0
+    credentials_epoch: int = 0
+    """Rises when the password changes or the person is disabled: what was begun before is not good any more."""
 
     @property
     def is_administrator(self) -> bool:

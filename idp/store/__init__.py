@@ -11,6 +11,9 @@ from idp.store.clients import Clients
 from idp.store.database import Connection, Database, Executor
 from idp.store.jwks_readers import JwksReaders
 from idp.store.login_tries import LoginTries
+from idp.store.refresh_families import RefreshFamilies
+from idp.store.revoked_tokens import RevokedTokens
+from idp.store.server_secrets import ServerSecrets
 from idp.store.signing_keys import SigningKeys
 from idp.store.users import Users
 
@@ -26,6 +29,9 @@ class Aggregates:
         self.clients = Clients(executor)
         self.jwks_readers = JwksReaders(executor)
         self.login_tries = LoginTries(executor)
+        self.refresh_families = RefreshFamilies(executor)
+        self.revoked_tokens = RevokedTokens(executor)
+        self.server_secrets = ServerSecrets(executor)
         self.signing_keys = SigningKeys(executor)
         self.users = Users(executor)
 

@@ -71,15 +71,21 @@ class LoginTries:
             "update login_tries set tries = greatest(tries - 1, 0), next_at = '-infinity' where subject = $1", subject
         )
 
-    async def forget_old(self) -> int:
-        """Removes what no longer counts, since whoever types names of nobody leaves a row for each. For once an hour.
-
-        Gives the number of rows that were removed.
-        """
+    async def purge(self, *, limit: int) -> int:
+        """Forgets what no longer counts, since whoever types names of nobody leaves a row for each."""
         tries = await self._executor.execute(
-            "delete from login_tries where last_at < now() - make_interval(secs => $1) and next_at <= now()", DAY
+            """delete from login_tries where subject in (
+                   select subject from login_tries
+                   where last_at < now() - make_interval(secs => $1) and next_at <= now()
+                   limit $2 for update skip locked)""",
+            DAY,
+            limit,
         )
         sources = await self._executor.execute(
-            "delete from known_sources where seen_at <= now() - make_interval(secs => $1)", KNOWN_FOR
+            """delete from known_sources where (user_id, source) in (
+                   select user_id, source from known_sources where seen_at <= now() - make_interval(secs => $1)
+                   limit $2 for update skip locked)""",
+            KNOWN_FOR,
+            limit,
         )
         return tries + sources

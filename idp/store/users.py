@@ -11,7 +11,8 @@ from idp.protocol.identity import Email, Username
 from idp.protocol.user import User
 from idp.store.database import Executor, Row
 
-_COLUMNS = "id, email, username, roles, is_active, extract(epoch from created_at)::float8 as created_at"
+_COLUMNS = """id, email, username, roles, is_active, extract(epoch from created_at)::float8 as created_at,
+    credentials_epoch"""
 
 
 class NameTaken(Exception):  # noqa: N818 - an answer rather than an error
@@ -111,19 +112,29 @@ class Users:
         return _user(row) if row else None
 
     async def set_password_hash(self, user_id: UUID, password_hash: str) -> bool:
-        """Replaces the hash; False when there is no such person."""
+        """A new password: what was begun with the old one ends. False when there is no such person."""
         return (
             await self._executor.execute(
-                "update users set password_hash = $2, foreign_cost = null, updated_at = now() where id = $1",
+                """update users set password_hash = $2, foreign_cost = null, updated_at = now(),
+                       credentials_epoch = credentials_epoch + 1
+                   where id = $1""",
                 user_id,
                 password_hash,
             )
             == 1
         )
 
+    async def upgrade_password_hash(self, user_id: UUID, password_hash: str) -> None:
+        """Another hash of the same password."""
+        await self._executor.execute(
+            "update users set password_hash = $2, foreign_cost = null where id = $1", user_id, password_hash
+        )
+
     async def set_active(self, user_id: UUID, active: bool) -> User | None:
         row = await self._executor.fetch_one(
-            f"update users set is_active = $2, updated_at = now() where id = $1 returning {_COLUMNS}",
+            f"""update users set is_active = $2, updated_at = now(),
+                    credentials_epoch = credentials_epoch + case when $2 then 0 else 1 end
+                where id = $1 returning {_COLUMNS}""",
             user_id,
             active,
         )
@@ -184,4 +195,12 @@ def _name_taken(error: asyncpg.UniqueViolationError) -> NameTaken:
 
 
 def _user(row: Row) -> User:
-    return User(row["id"], row["email"], row["username"], tuple(row["roles"]), row["is_active"], row["created_at"])
+    return User(
+        id=row["id"],
+        email=row["email"],
+        username=row["username"],
+        roles=tuple(row["roles"]),
+        is_active=row["is_active"],
+        created_at=row["created_at"],
+        credentials_epoch=row["credentials_epoch"],
+    )

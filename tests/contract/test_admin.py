@@ -43,7 +43,7 @@ class TestAuthorisation:
     async def test_nobody(self, http: httpx.AsyncClient) -> None:
         for answer in await to_all(http, {}):
             assert_problem(answer, 401)
-            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["www-authenticate"] == 'Bearer realm="idp"'
 
     async def test_without_the_scope(self, http: httpx.AsyncClient, directory: Directories) -> None:
         administrator = await builders.user(directory, roles=("admin",))

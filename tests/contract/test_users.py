@@ -61,7 +61,7 @@ class TestMe:
     async def test_without_token(self, http: httpx.AsyncClient) -> None:
         answer = await http.get("/users/me")
         assert_problem(answer, 401)
-        assert answer.headers["www-authenticate"] == "Bearer"  # no error code, RFC 6750 §3.1
+        assert answer.headers["www-authenticate"] == 'Bearer realm="idp"'  # no error code, RFC 6750 §3.1
 
     async def test_a_clients_own_token(self, http: httpx.AsyncClient, directory: Directories) -> None:
         issued = await token(http, await builders.client(directory))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # nor types-jsonschema
+import jsonschema
 import pytest
-import yaml  # type: ignore[import-untyped]  # types-PyYAML is not among the pins
+import yaml
 
 from idp import settings
 
@@ -28,7 +28,7 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 def test_it_follows_the_compose_specification() -> None:
     schemas = importlib.resources.files("check_jsonschema") / "builtin_schemas/vendor"
     schema = json.loads((schemas / "compose-spec.json").read_text())
-    jsonschema.validate(COMPOSE, schema, cls=jsonschema.validators.validator_for(schema))
+    jsonschema.validators.validator_for(schema)(schema).validate(COMPOSE)
 
 
 @each_service

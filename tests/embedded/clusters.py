@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil  # types-psutil is not among the pins
 
 from idp.embedded.account import server_account
 from idp.embedded.cluster import Cluster, locate

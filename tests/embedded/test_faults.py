@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil  # types-psutil is not among the pins
 import pytest
 
 from idp.embedded import EmbeddedPostgresError, attach, server

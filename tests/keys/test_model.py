@@ -172,11 +172,37 @@ class Installation(RuleBasedStateMachine):
             if verifier.route == number:
                 self.world.fetch(verifier)
 
-    @rule(number=NUMBERS, deed=DEEDS, after=STEPS, meanwhile=DEEDS, seconds=SECONDS)
+    MEANWHILE = st.sampled_from(["look", "rotate", "rotate_now", "revoke", "restart"])
+
+    def another_does(self, number: int, deed: str, nth: int) -> None:
+        other = (number + 1) % INSTANCES
+        if deed == "restart":
+            self.restart(other, 3)  # with another algorithm
+        else:
+            self.do(other, deed, nth)
+
+    @rule(
+        number=NUMBERS,
+        which=st.integers(0, 3),
+        by=st.sampled_from([-45.0, -12.0, -1.0, 10.0]),
+        meanwhile=MEANWHILE,
+        nth=st.integers(0, 3),
+        seconds=SECONDS,
+    )
+    def cut_off(self, number: int, which: int, by: float, meanwhile: str, nth: int, seconds: float) -> None:
+        """A partition, as others change what is to come."""
+        self.time_comes_to_a_change(which, by, 0.5)
+        self.partition(number, cut=True)
+        self.another_does(number, meanwhile, nth)
+        self.pass_time(seconds, 0.5)
+        self.do(number, "issue", 0)
+        self.ask(number)
+
+    @rule(number=NUMBERS, deed=DEEDS, after=STEPS, meanwhile=MEANWHILE, seconds=SECONDS)
     def stall(self, number: int, deed: str, after: int, meanwhile: str, seconds: float) -> None:
         """A pause that others use."""
         self.pause(number, deed, 0, after)
-        self.do((number + 1) % INSTANCES, meanwhile, 0)
+        self.another_does(number, meanwhile, 0)
         self.pass_time(seconds, 0.5)
         self.resume(number)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil  # types-psutil is not among the pins
 import pytest
 
 from idp.cli.directories import directories

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil  # types-psutil is not among the pins
 
 from idp import settings
 from idp.cli.directories import directories

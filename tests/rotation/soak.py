@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil  # types-psutil is not among the pins
 
 from tests.rotation.front import Front, Token
 from tests.rotation.installation import IDP, PERIOD, SKEW, Installation, installation

@@ -36,6 +36,12 @@ _REQUEST: Json = {
             "format": "password",
             "description": "`password`: the person's password.",
         },
+        "refresh_token": {
+            "type": "string",
+            "default": "",
+            "format": "password",
+            "description": "`refresh_token`: the token that came with the last answer. It is good once.",
+        },
         "scope": {
             "type": "string",
             "default": "",
@@ -76,6 +82,10 @@ SCHEMAS: Json = {
             },
             "token_type": {"const": "Bearer"},
             "expires_in": {"type": "integer", "minimum": 1, "description": "The seconds for which it is good."},
+            "refresh_token": {
+                "type": "string",
+                "description": "For a person, where the client has the grant `refresh_token`: replaces the one before.",
+            },
             "scope": {"type": "string", "description": "What was granted; absent when it is nothing."},
         },
         optional=["scope"],

@@ -1,0 +1,158 @@
+"""Families of refresh tokens: beginning one, presenting a token of one, ending them."""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from idp.protocol.audit import AuditEvent, Outcome
+from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
+from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
+from idp.protocol.ports import Clock
+from idp.protocol.refresh import Family, Presentation, RefreshPolicy, excess, presentation
+from idp.store import Aggregates, Store
+from idp.store.refresh_families import FamilyOfUser
+from keys.opaque import OpaqueTokens, digest
+
+_NOT_GOOD = "The refresh token is invalid, expired, revoked or another client's."
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """What grants and endpoints do with families."""
+
+    store: Store
+    tokens: Callable[[], OpaqueTokens]
+    policy: RefreshPolicy
+    clock: Clock
+
+    async def begin(self, authorization: Authorization) -> Authorization:
+        """The same with the first token of a new family. Raises InvalidGrantError when the person was disabled, or
+        changed the password, since they logged in a moment ago."""
+        authentication = authorization.authentication
+        assert authentication is not None, "only a person's authorization is refreshed"
+        family_id = uuid4()
+        token = self.tokens().new(family_id)
+        now = self.clock()
+        family = Family(
+            id=family_id,
+            client_id=authorization.client.client_id,
+            user_id=authentication.user.id,
+            scope=authorization.scope,
+            audience=authorization.audience,
+            auth_time=authentication.time,
+            amr=authentication.methods,
+            current_digest=digest(token),
+            previous_digest=None,
+            rotated_at=None,
+            sealed_successor=None,
+            idle_until=now + self.policy.idle_ttl,
+            expires_at=now + self.policy.ttl,
+        )
+        if not await self.store.refresh_families.add(family, authentication.user.credentials_epoch):
+            raise InvalidGrantError("The login is not good any more.")
+        return replace(authorization, family_id=family_id, refresh_token=token)
+
+    async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
+        """What the client may have for this token: the way without contention is one statement."""
+        family_id = self.tokens().owner(token)
+        if family_id is None:
+            return InvalidGrantError(_NOT_GOOD)
+        successor = self.tokens().new(family_id)
+        swapped = await self.store.refresh_families.swap(
+            family_id,
+            request.client.client_id,
+            digest(token),
+            digest(successor),
+            self.tokens().seal(token, successor) if self.policy.retry_window else None,
+            idle_ttl=self.policy.idle_ttl,
+            scope=_asked_scope(request),
+            audience=request.resources,
+        )
+        if swapped:
+            return _authorization(request, swapped, successor)
+        return await self._contended(request, family_id, token)
+
+    async def _contended(self, request: TokenRequest, family_id: UUID, token: str) -> Authorization | OAuth2Error:
+        """What stood against the swap. It is looked up without a lock, so that many racers do not queue: whatever
+        happens meanwhile, a replay stays one, and a successor that ends meanwhile is worth nothing."""
+        found = await self.store.refresh_families.find(family_id)
+        if found is None or not found.user.is_active:
+            return InvalidGrantError(_NOT_GOOD)
+        client_id, window = request.client.client_id, self.policy.retry_window
+        meaning = presentation(found.family, digest(token), client_id, found.read_at, window)
+        if meaning is Presentation.REPLAYED:
+            await self._end(found, "refresh.replayed", "failure", client_id, request.origin)
+        if meaning in (Presentation.REPLAYED, Presentation.REFUSED):
+            return InvalidGrantError(_NOT_GOOD)
+        if refusal := excess(found.family, _asked_scope(request), request.resources):
+            return refusal
+        if meaning is Presentation.REPEATED:
+            return await self._repeated(request, found, token)
+        # What stood against it is gone: the database's clock was set back, say.
+        return TemporarilyUnavailableError("The token could not be exchanged; try again.", retry_after=1)
+
+    async def _repeated(self, request: TokenRequest, found: FamilyOfUser, token: str) -> Authorization | OAuth2Error:
+        """The same successor once more: nothing changes, so it can be asked for again until the window ends."""
+        sealed = found.family.sealed_successor
+        successor = self.tokens().open(token, sealed) if sealed else None
+        if successor is None:
+            return InvalidGrantError(_NOT_GOOD)
+        await self.store.audit.add(
+            _event(found, "refresh.repeated", "success", request.client.client_id, request.origin)
+        )
+        return _authorization(request, found, successor)
+
+    async def revoke(self, token: str, client_id: str, origin: Origin) -> bool:
+        """Ends the family of a token, whichever of its tokens it is, for its own client. False when it is not one.
+
+        Raises InvalidGrantError when it is another client's.
+        """
+        family_id = self.tokens().owner(token)
+        if family_id is None:
+            return False
+        found = await self.store.refresh_families.find(family_id)
+        if found and found.family.client_id != client_id:
+            raise InvalidGrantError("The token was issued to another client.")
+        if found:
+            await self._end(found, "refresh.revoked", "success", client_id, origin)
+        return True
+
+    async def _end(self, found: FamilyOfUser, event: str, outcome: Outcome, client_id: str, origin: Origin) -> None:
+        """Ends a family, and says so in the audit log if it had not ended yet."""
+
+        async def work(store: Aggregates) -> None:
+            if await store.refresh_families.revoke(found.family.id):
+                await store.audit.add(_event(found, event, outcome, client_id, origin))
+
+        await self.store.transact(work)
+
+    async def current(self, token: str) -> FamilyOfUser | None:
+        """The family of which this is the current, good token: for introspection."""
+        family_id = self.tokens().owner(token)
+        found = await self.store.refresh_families.find(family_id) if family_id else None
+        if found is None or not found.user.is_active or not found.family.is_alive(found.read_at):
+            return None
+        return found if hmac.compare_digest(found.family.current_digest, digest(token)) else None
+
+
+def _asked_scope(request: TokenRequest) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(request.scope.split(" "))) if request.scope else ()
+
+
+def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str) -> Authorization:
+    """What was granted, as far as it is asked for. The next refresh may ask for all of it again."""
+    family = found.family
+    return Authorization(
+        request.client,
+        _asked_scope(request) or family.scope,
+        request.resources or family.audience,
+        Authentication(found.user, family.auth_time, family.amr),
+        family_id=family.id,
+        refresh_token=successor,
+    )
+
+
+def _event(found: FamilyOfUser, event: str, outcome: Outcome, client_id: str, origin: Origin) -> AuditEvent:
+    detail = {"family": str(found.family.id)}
+    return AuditEvent(event, outcome, origin, client_id, str(found.user.id), client_id, detail)

@@ -1,0 +1,83 @@
+"""An answer that is lost on its way costs nobody a login, and leaves one living leaf."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from keys.opaque import digest
+from tests import builders
+from tests.refresh.beginning import REFRESHING, begun, families_on, person
+from tests.refresh.conftest import Pair
+from tests.security.instance import instance
+from tests.store.relay import relayed
+
+SOME, ALL = 60, pytest.param(1000, marks=pytest.mark.chaos)
+AT_ONCE = 6
+Lost = Callable[[Pair, str], Awaitable[str | None]]
+
+
+async def read_by_nobody(pair: Pair, token: str) -> str | None:
+    """The whole answer came out of the instance. Gives the successor, which the client never saw."""
+    return (await pair.callers[0].refresh(token)).successor
+
+
+async def cut(pair: Pair, token: str) -> str | None:
+    await pair.callers[0].refresh_and_vanish(token)
+    return None
+
+
+@pytest.mark.parametrize("answers", [SOME, ALL])
+@pytest.mark.parametrize("lose", [read_by_nobody, cut])
+async def test_r11_no_lost_answer_costs_a_login_and_every_replay_is_caught(
+    pair: Pair, answers: int, lose: Lost
+) -> None:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def go_through() -> None:
+        async with room:
+            first = await pair.begun()
+            lost = await lose(pair, first)
+            retried = await pair.callers[1].refresh(first)
+            assert retried.status == 200, "a forced login"
+            assert retried.successor
+            assert lost in (None, retried.successor), "two living leaves"
+            leaf = await pair.callers[0].refresh(retried.successor)
+            assert leaf.successor
+            for token in (first, leaf.successor):  # the replay of an ancestor, and what it did
+                assert (await pair.callers[1].refresh(token)).error == "invalid_grant"
+
+    await asyncio.gather(*(go_through() for _ in range(answers)))
+    rows = await pair.store.executor.fetch_all(
+        """select count(*) as families, count(revoked_at) as ended from refresh_families where client_id = $1""",
+        pair.client.client.client_id,
+    )
+    assert dict(rows[0]) == {"families": answers, "ended": answers}
+
+
+async def test_r11_several_answers_in_a_row_may_be_lost(pair: Pair) -> None:
+    token = await pair.begun()
+    for _ in range(5):
+        for caller in pair.callers * 3:
+            await caller.refresh_and_vanish(token)
+        answer = await pair.callers[0].refresh(token)
+        assert answer.successor
+        token = answer.successor
+
+
+@pytest.mark.parametrize("answers", [5, pytest.param(100, marks=pytest.mark.chaos)])
+async def test_r11_a_commit_whose_answer_the_service_never_saw(database: str, answers: int) -> None:
+    """The connection to PostgreSQL breaks right after the swap: 503, and the client may try again."""
+    async with relayed(database) as (relay, dsn), instance(dsn) as service, service.at("192.0.2.1") as http:
+        families = await families_on(service.store)
+        client = await builders.client(service.directory, **REFRESHING)
+        unavailable = 0
+        for _ in range(answers):
+            token = await begun(families, client.client, await person(service.store))
+            form = {"grant_type": "refresh_token", "refresh_token": token}
+            relay.cut_answer_to(digest(token))
+            unavailable += (await http.post("/token", data=form, auth=client.auth)).status_code == 503
+            again = await http.post("/token", data=form, auth=client.auth)
+            form["refresh_token"] = again.json()["refresh_token"]
+            assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200
+        assert unavailable > answers / 2, "the relay cut off somebody else, now and then"
