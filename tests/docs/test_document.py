@@ -74,7 +74,7 @@ def served(application: Any) -> Iterator[tuple[str, str]]:
     for prefix, route in routes(application.routes):
         if route.path in UNDOCUMENTED:
             continue
-        methods = ["POST"] if route.path == "/token" else route.methods or _handlers(route)
+        methods = ["POST"] if route.path in ("/token", "/revoke", "/introspect") else route.methods or _handlers(route)
         yield from ((method.lower(), prefix + route.path) for method in methods if method != "HEAD")
 
 

@@ -84,6 +84,7 @@ class WatchedKeyring(Keyring):
     """Knows when the keys that it holds were read, in true time."""
 
     link: Link
+    clock: DatabaseClock
     truly_read_at = float("-inf")
 
     def replace(self, keys: Iterable[StoredKey], now: float) -> None:
@@ -116,7 +117,7 @@ class Instance:
         store = Tables(self.link)
         self.clock = DatabaseClock(skew=settings.clock_skew, ticker=machine.ticker, wall=machine.wall)
         self.keyring = WatchedKeyring(sealer, Pen(), bounds(settings))
-        self.keyring.link = self.link
+        self.keyring.link, self.keyring.clock = self.link, self.clock
         spares = ReadySpares(settings.key_settings, lambda: next(serial))
         self.operations = KeyOperations(store, sealer, settings.key_settings, spares)
         self.keeper = KeyKeeper(store, self.keyring, self.clock, self.operations, JwksReaders(store, self.clock))

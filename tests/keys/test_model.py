@@ -7,8 +7,10 @@ settings, revocations, damaged rows, a restore. `invariants.py` says what must b
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -327,17 +329,27 @@ class Installation(RuleBasedStateMachine):
             self.world.damage(able[nth])
 
 
-SHORT = settings(
-    max_examples=60,
+STEADY = settings(
     stateful_step_count=50,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
     print_blob=False,
 )
+"""The same steps in every run, so that a red one means a change in the code."""
 
 
 def test_rotation() -> None:
-    run_state_machine_as_test(Installation, settings=SHORT)  # type: ignore[no-untyped-call]
+    """A few thousand steps."""
+    run_state_machine_as_test(Installation, settings=settings(STEADY, max_examples=80))  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.chaos
+def test_rotation_at_full_count() -> None:
+    """A hundred thousand steps, others in every run; what was found is in `.hypothesis` for the next one."""
+    thorough = settings(
+        STEADY, max_examples=2000, derandomize=False, database=DirectoryBasedExampleDatabase(".hypothesis/examples")
+    )
+    run_state_machine_as_test(Installation, settings=thorough)  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ Each file describes what one endpoint or family of endpoints takes and answers; 
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-from idp.endpoints.openapi import clients, discovery, keys, operations, people, problems, token
+from idp.endpoints.openapi import clients, discovery, issued, keys, operations, people, problems, token
 from idp.endpoints.openapi.builders import Json, header
 from idp.endpoints.openapi.security import security_schemes
 
@@ -56,6 +56,7 @@ def openapi(issuer: str) -> Json:
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "paths": {
             **token.PATHS,
+            **issued.PATHS,
             **people.PATHS,
             **discovery.PATHS,
             **below,
@@ -67,7 +68,7 @@ def openapi(issuer: str) -> Json:
         "components": {
             "schemas": {
                 name: kind
-                for part in (token, people, discovery, clients, keys, operations, problems)
+                for part in (token, issued, people, discovery, clients, keys, operations, problems)
                 for name, kind in part.SCHEMAS.items()
             },
             "responses": problems.RESPONSES,

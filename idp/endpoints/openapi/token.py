@@ -88,7 +88,7 @@ SCHEMAS: Json = {
             },
             "scope": {"type": "string", "description": "What was granted; absent when it is nothing."},
         },
-        optional=["scope"],
+        optional=["scope", "refresh_token"],
         description="A token (RFC 6749 §5.1).",
     ),
     "TokenError": record(
@@ -106,7 +106,7 @@ SCHEMAS: Json = {
 }
 
 
-def _refusal(description: str, error: str, detail: str, *carries: str) -> Json:
+def refusal(description: str, error: str, detail: str, *carries: str) -> Json:
     return response(
         description,
         schema("TokenError"),
@@ -115,7 +115,7 @@ def _refusal(description: str, error: str, detail: str, *carries: str) -> Json:
     )
 
 
-_ANSWERS: dict[int, Json] = {
+ANSWERS: dict[int, Json] = {
     200: response(
         "The token.",
         schema("TokenResponse"),
@@ -124,26 +124,24 @@ _ANSWERS: dict[int, Json] = {
             "token": {"access_token": _EXAMPLE, "token_type": "Bearer", "expires_in": 900, "scope": "orders:read"},
         },
     ),
-    400: _refusal(
+    400: refusal(
         "The request is malformed, or the grant, the scope or the resource is refused. A wrong username and a wrong "
         "password look alike.",
         "invalid_grant",
         "The username or password is wrong.",
     ),
-    401: _refusal(
+    401: refusal(
         "Client authentication failed.", "invalid_client", "Client authentication failed.", "WWW-Authenticate"
     ),
-    405: _refusal("The method was not POST.", "invalid_request", "This endpoint takes POST only.", "Allow"),
-    413: _refusal(
-        "The body is larger than 64 KiB.", "invalid_request", "The body must not be larger than 65536 bytes."
-    ),
-    429: _refusal(
+    405: refusal("The method was not POST.", "invalid_request", "This endpoint takes POST only.", "Allow"),
+    413: refusal("The body is larger than 64 KiB.", "invalid_request", "The body must not be larger than 65536 bytes."),
+    429: refusal(
         "Too many failed logins for this account or from this place.",
         "temporarily_unavailable",
         "Too many failed logins; try again later.",
         "Retry-After",
     ),
-    503: _refusal(
+    503: refusal(
         "The service is busy, or cut off from its database.",
         "temporarily_unavailable",
         "The database cannot be reached; try again.",
@@ -179,7 +177,7 @@ PATHS: Json = {
                     },
                 },
             ),
-            answers=_ANSWERS,
+            answers=ANSWERS,
         )
     }
 }
