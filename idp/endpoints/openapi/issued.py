@@ -11,7 +11,7 @@ SCHEMAS: Json = {
         "type": "object",
         "required": ["token"],
         "properties": {
-            "token": {"type": "string", "minLength": 1, "description": "An access token or a refresh token."},
+            "token": {"type": "string", "pattern": "^[!-~]+$", "description": "An access token or a refresh token."},
             "token_type_hint": {"type": "string", "description": "Not needed: tokens are told apart by their form."},
             "client_id": {"type": "string", "description": "The client, unless it is in the `Authorization` header."},
             "client_secret": {"type": "string", "format": "password", "description": "`client_secret_post`."},
