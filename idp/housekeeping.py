@@ -15,10 +15,11 @@ PAUSE = 0.05
 
 
 class Housekeeping:
-    """Purges once a minute. Rows that somebody else is purging or using are passed over."""
+    """Purges every `interval` seconds. Rows that somebody else is purging or using are passed over."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, interval: float = INTERVAL) -> None:
         self._store = store
+        self._interval = interval
         self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -32,7 +33,7 @@ class Housekeeping:
 
     async def _purge_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             try:
                 await self.purge()
             except DatabaseUnavailable as error:

@@ -16,6 +16,7 @@ from idp.cli.session import on_directories
 from idp.endpoints.admin_keys import key_record, revocation_record, rotation_record
 from idp.endpoints.instants import rfc3339
 from idp.protocol.audit import OPERATOR
+from idp.signing import server_secrets
 
 DAY = 86400
 
@@ -78,13 +79,15 @@ def plan(data_dir: Path | None, as_json: bool) -> None:
 @data_dir_option
 @json_option
 def reseal(data_dir: Path | None, as_json: bool) -> None:
-    """Seals every private key with the first of the keys in IDP_KEY_ENCRYPTION_KEY; the others may then go."""
+    """Seals every private key and secret with the first of the keys in IDP_KEY_ENCRYPTION_KEY; the others may then
+    go."""
 
     async def work(directory: Directories) -> int:
-        return await directory.keys.reseal(OPERATOR)
+        private_keys = await directory.keys.reseal(OPERATOR)
+        return private_keys + await server_secrets.reseal(directory.store, directory.keys.sealer, OPERATOR)
 
     count = on_directories(data_dir, work)
-    text = f"Sealed anew: {count}." if count else "Every private key is sealed with the first key already."
+    text = f"Sealed anew: {count}." if count else "Every private key and secret is sealed with the first key already."
     show({"resealed": count}, as_json=as_json, text=text)
 
 

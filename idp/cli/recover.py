@@ -9,17 +9,24 @@ from idp.cli.installation import data_dir_option
 from idp.cli.output import json_option, show
 from idp.cli.session import on_directories
 from idp.protocol.audit import OPERATOR
+from idp.signing.recovery import Recovery, recover
 
 
 @click.command
 @data_dir_option
 @json_option
 def command(data_dir: Path | None, as_json: bool) -> None:
-    """Revokes every signing key of a restored backup, and makes new ones. Run it before the service starts."""
+    """Revokes every signing key and refresh token of a restored backup, and makes new keys. Run it before the service
+    starts."""
 
-    async def work(directory: Directories) -> list[str]:
-        return [key.kid for key in await directory.keys.recover(OPERATOR)]
+    async def work(directory: Directories) -> Recovery:
+        return await recover(directory.store, directory.keys, OPERATOR)
 
-    kids = on_directories(data_dir, work)
-    text = f"{len(kids)} signing keys of the backup are revoked, new ones are made. The service may start now."
-    show({"revoked_keys": kids}, as_json=as_json, text=text)
+    recovered = on_directories(data_dir, work)
+    kids = [key.kid for key in recovered.keys]
+    text = (
+        f"Signing keys of the backup revoked: {len(kids)}; new ones are made. Families of refresh tokens ended: "
+        f"{recovered.families}; the secret that made them is forgotten, and everybody logs in again. The service may "
+        "start now."
+    )
+    show({"revoked_keys": kids, "ended_families": recovered.families}, as_json=as_json, text=text)

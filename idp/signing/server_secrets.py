@@ -2,7 +2,8 @@
 
 import secrets
 
-from idp.store import Store
+from idp.protocol.audit import Actor, AuditEvent
+from idp.store import Aggregates, Store
 from keys.opaque import SECRET_BYTES, OpaqueTokens
 from keys.sealing import Sealer
 
@@ -35,3 +36,23 @@ class RefreshTokenSecret:
     def __call__(self) -> OpaqueTokens:
         assert self._tokens is not None, "start() comes first"
         return self._tokens
+
+
+async def reseal(store: Store, sealer: Sealer, by: Actor) -> int:
+    """Seals every secret with the first key-encryption key. Gives how many were sealed with another.
+
+    Raises UnsealError when one does not open; then none is changed.
+    """
+
+    async def work(own: Aggregates) -> int:
+        moved = 0
+        for name, sealed in (await own.server_secrets.all()).items():
+            if sealed.sealed_by == sealer.keys[0].fingerprint:
+                continue
+            anew = sealer.seal(sealed_as(name), sealer.open(sealed_as(name), sealed))
+            if await own.server_secrets.replace(name, sealed, anew):
+                await own.audit.add(AuditEvent("server_secret.resealed", "success", by.origin, by.id, name))
+                moved += 1
+        return moved
+
+    return await store.transact(work)

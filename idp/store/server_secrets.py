@@ -26,7 +26,19 @@ class ServerSecrets:
             sealed.box,
         )
 
-    async def replace(self, name: str, sealed: Sealed) -> None:
-        await self._executor.execute(
-            "update server_secrets set sealed_by = $2, sealed = $3 where name = $1", name, sealed.sealed_by, sealed.box
+    async def replace(self, name: str, old: Sealed, new: Sealed) -> bool:
+        """Puts a secret that was sealed anew in the place of what was read; False when that is not there any more."""
+        return (
+            await self._executor.execute(
+                "update server_secrets set sealed_by = $2, sealed = $3 where name = $1 and sealed = $4",
+                name,
+                new.sealed_by,
+                new.box,
+                old.box,
+            )
+            == 1
         )
+
+    async def forget(self, name: str) -> None:
+        """Removes a secret; the next start of the service makes another."""
+        await self._executor.execute("delete from server_secrets where name = $1", name)

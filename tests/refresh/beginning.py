@@ -2,6 +2,7 @@
 
 import time
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 from idp.directory.families import Families
@@ -38,6 +39,25 @@ async def families_on(store: Store, policy: RefreshPolicy = RefreshPolicy()) -> 
 async def person(store: Store) -> User:
     """Somebody without a password."""
     return await store.users.add(NewUser(uuid4(), parse_email(f"somebody{next(_numbers)}@example.com"), None, None))
+
+
+async def client_of(store: Store, **changes: Any) -> Client:
+    """A public client that may refresh."""
+    metadata: dict[str, Any] = {"name": "a client", "token_endpoint_auth_method": "none", **REFRESHING, **changes}
+    client = Client(f"refreshing{next(_numbers)}", **metadata)
+    await store.clients.add(client)
+    return client
+
+
+async def pass_time(store: Store, user: User, seconds: float) -> None:
+    """Moves every family of somebody into the past."""
+    await store.executor.execute(
+        """update refresh_families set rotated_at = rotated_at - make_interval(secs => $1),
+               idle_until = idle_until - make_interval(secs => $1), expires_at = expires_at - make_interval(secs => $1)
+           where user_id = $2""",
+        seconds,
+        user.id,
+    )
 
 
 async def begun(families: Families, client: Client, user: User) -> str:

@@ -85,3 +85,16 @@ async def pair(instances: Instances) -> AsyncIterator[Pair]:
 
             client = await builders.client(directory, **REFRESHING)
             yield Pair(directory, await families_on(store), client, calling)
+
+
+@pytest.fixture(scope="session")
+def shared_database(create_database: CreateDatabase, migrated: str) -> Iterator[str]:
+    """A database for tests that look at people of their own alone."""
+    with create_database(migrated) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def store(shared_database: str) -> AsyncIterator[Store]:
+    async with opened(shared_database, connections=8, acquire=10) as connected:
+        yield Store(connected)

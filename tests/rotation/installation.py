@@ -117,6 +117,11 @@ class Installation:
     operator: ConfidentialClient
     _cluster: Cluster
 
+    @property
+    def dsn(self) -> str:
+        """The database that the instances share."""
+        return self._cluster.dsn
+
     def processes(self) -> list[tuple[str, psutil.Process]]:
         """What ill luck can end, and what it is: every process of the service, and two of PostgreSQL.
 

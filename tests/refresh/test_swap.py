@@ -1,0 +1,126 @@
+"""The one statement that swaps a token, against the pure decision: it swaps exactly what is `CURRENT`."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from idp.protocol.client import Client
+from idp.protocol.refresh import Presentation, excess, presentation
+from idp.protocol.user import User
+from idp.store import Store
+from tests.refresh.beginning import client_of, person
+
+WINDOW = 30
+SCOPE, AUDIENCE = ("read", "write"), ("https://one.example", "https://two.example")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the family of a test belongs to."""
+
+    store: Store
+    client: Client
+    another: Client
+    user: User
+
+
+@pytest.fixture
+async def world(store: Store) -> World:
+    return World(store, await client_of(store), await client_of(store), await person(store))
+
+
+def some(values: Sequence[str], more: str) -> st.SearchStrategy[tuple[str, ...]]:
+    """Some of them, in any order, now and then with one that was not granted."""
+    return st.lists(st.sampled_from([*values, *values, *values, more]), max_size=3, unique=True).map(tuple)
+
+
+INSTANTS = st.fixed_dictionaries(
+    {  # in seconds from now, away from the edges: the statement and the pure decision do not read one clock
+        "idle_until": st.sampled_from([-3600.0, -5.0, 5.0, 3600.0]),
+        "expires_at": st.sampled_from([-5.0, 5.0, 3600.0]),
+        "rotated_at": st.sampled_from([None, -5.0, -25.0, -35.0]),
+        "revoked_at": st.sampled_from([None, None, None, -10.0]),
+    }
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    INSTANTS,
+    st.sampled_from(["current", "current", "previous", "ancestor"]),
+    st.booleans(),
+    some(SCOPE, "admin"),
+    some(AUDIENCE, "https://three.example"),
+)
+async def test_r11_it_swaps_what_is_current(
+    world: World,
+    instants: dict[str, float | None],
+    token: str,
+    own: bool,
+    scope: tuple[str, ...],
+    audience: tuple[str, ...],
+) -> None:
+    digests = {name: secrets.token_bytes(32) for name in ("current", "previous", "ancestor", "successor")}
+    family_id = await insert(world, digests, instants)
+    client_id = (world.client if own else world.another).client_id
+    families = world.store.refresh_families
+    before = await families.find(family_id)
+    assert before
+    swapped = await families.swap(
+        family_id, client_id, digests[token], digests["successor"], b"sealed", idle_ttl=60, scope=scope, audience=audience
+    )
+    meaning = presentation(before.family, digests[token], client_id, before.read_at, WINDOW)
+    wanted = meaning is Presentation.CURRENT and excess(before.family, scope, audience) is None
+    assert (swapped is not None) == wanted
+    after = await families.find(family_id)
+    assert after
+    if not swapped:
+        assert after.family == before.family
+        return
+    assert after.family == swapped.family
+    assert after.family.rotated_at == pytest.approx(after.read_at, abs=2)
+    assert after.family == replace(
+        before.family,
+        current_digest=digests["successor"],
+        previous_digest=digests["current"],
+        sealed_successor=b"sealed",
+        rotated_at=after.family.rotated_at,
+        idle_until=pytest.approx((after.family.rotated_at or 0) + 60, abs=0.01),
+    )
+
+
+async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
+    """Not even if the family was not ended: an instance of an older version may have disabled them."""
+    digests = {name: secrets.token_bytes(32) for name in ("current", "previous")}
+    family_id = await insert(world, digests, {"idle_until": 60.0, "expires_at": 60.0})
+    await world.store.users.set_active(world.user.id, False)
+    swapped = await world.store.refresh_families.swap(
+        family_id, world.client.client_id, digests["current"], b"new", None, idle_ttl=60, scope=(), audience=()
+    )
+    assert swapped is None
+
+
+async def insert(world: World, digests: dict[str, bytes], instants: dict[str, float | None]) -> UUID:
+    row = await world.store.executor.fetch_one(
+        """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr, current_digest,
+               previous_digest, idle_until, expires_at, rotated_at, revoked_at)
+           select gen_random_uuid(), $1, $2, $3, $4, now(), '{pwd}', $5, $6, now() + make_interval(secs => $7),
+               now() + make_interval(secs => $8), now() + make_interval(secs => $9),
+               now() + make_interval(secs => $10)
+           returning id""",
+        world.client.client_id,
+        world.user.id,
+        list(SCOPE),
+        list(AUDIENCE),
+        digests["current"],
+        digests["previous"],
+        *(instants.get(name) for name in ("idle_until", "expires_at", "rotated_at", "revoked_at")),
+    )
+    assert row
+    family_id: UUID = row["id"]
+    return family_id
