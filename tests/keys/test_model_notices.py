@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase as Stage, settings
+from hypothesis import Phase as Stage
+from hypothesis import settings
 from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
 
 import idp.signing.operations
