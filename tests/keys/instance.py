@@ -4,7 +4,7 @@ the thread that signs, the pairs of keys, which are made ahead, and the database
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from idp.clock import DatabaseClock
 from idp.issuer import Issuer
@@ -59,7 +59,7 @@ class Machine:
 class ReadySpares(Spares):
     """Pairs made without a thread, and kept for the next run of the model, which knows them no more."""
 
-    _made: dict[str, list[KeyPair]] = {}
+    _made: ClassVar[dict[str, list[KeyPair]]] = {}
 
     def __init__(self, settings: KeySettings, serial: Callable[[], int]) -> None:
         super().__init__(settings)

@@ -243,7 +243,7 @@ class Installation(RuleBasedStateMachine):
         except (DatabaseUnavailable, NoSuchKeyError):
             return
         except NoSigningKeyError as error:
-            assert not must, f"an instance that was well when it read the clock does not sign: {error}"
+            assert not must, f"an instance that was well when it read the clock does not sign: {error}"  # noqa: PT017
             return
         if deed == "issue" and outcome is not None:
             self.world.issued(outcome)
@@ -343,7 +343,7 @@ STEADY = settings(
 
 def test_rotation() -> None:
     """A few thousand steps."""
-    run_state_machine_as_test(Installation, settings=settings(STEADY, max_examples=80))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Installation, settings=settings(STEADY, max_examples=80))
 
 
 @pytest.mark.chaos
@@ -352,4 +352,4 @@ def test_rotation_at_full_count() -> None:
     thorough = settings(
         STEADY, max_examples=2000, derandomize=False, database=DirectoryBasedExampleDatabase(".hypothesis/examples")
     )
-    run_state_machine_as_test(Installation, settings=thorough)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Installation, settings=thorough)

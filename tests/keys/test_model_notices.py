@@ -14,6 +14,7 @@ import keys.keyring
 import keys.planning
 from idp.clock import Reading
 from idp.settings import Settings
+from keys import jws
 from keys.keyring import Keyring, StoredKey
 from keys.schedule import Lifetime, Phase, RotationPolicy
 from tests.keys import instance
@@ -34,10 +35,10 @@ def only(*wanted: str) -> type[Installation]:
 
 
 def policy_with(change: Callable[[RotationPolicy], RotationPolicy]) -> Patch:
-    kept = Settings.rotation_policy
+    kept: Any = vars(Settings)["rotation_policy"]
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Settings, "rotation_policy", property(lambda self: change(kept.fget(self))))  # type: ignore[misc]
+        monkeypatch.setattr(Settings, "rotation_policy", property(lambda self: change(kept.fget(self))))
 
     return patch
 
@@ -73,8 +74,8 @@ async def sign_with_a_second_reading(self: Any, claims: dict[str, Any], *, typ: 
 
 
 async def _sign(self: Any, claims: dict[str, Any], typ: str, key: StoredKey) -> tuple[str, str]:
-    message = keys.keyring.jws.signing_input(self._header(key, typ), claims)
-    return (message + b"." + keys.keyring.jws.base64url(self._signers[key.kid](message))).decode(), key.kid
+    message = jws.signing_input(self._header(key, typ), claims)
+    return (message + b"." + jws.base64url(self._signers[key.kid](message))).decode(), key.kid
 
 
 async def keep(self: Keys, kids: Iterable[str]) -> None:
@@ -86,7 +87,7 @@ def jwks_of_the_moment(self: Any, now: float) -> keys.keyring.JwkSet:
 
 
 def replaced_as_of_now(self: Any, stored: Iterable[StoredKey], now: float) -> None:
-    instance.Keyring.replace(self, stored, self.clock())
+    Keyring.replace(self, stored, self.clock())
     self.truly_read_at = self.link.read_at
 
 
@@ -188,10 +189,19 @@ MISSING = [
 ]
 
 
-@pytest.mark.parametrize("missing", MISSING, ids=lambda missing: missing.defence)
+IN_THE_SUITE = {"pre-publication", "one skew of the retention", "overlap"}
+"""The others take minutes: `make chaos` has them."""
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        pytest.param(each, id=each.defence, marks=[] if each.defence in IN_THE_SUITE else pytest.mark.chaos)
+        for each in MISSING
+    ],
+)
 def test_it_goes_red_without(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
     missing.patch(monkeypatch)
+    model = settings(STEADY, max_examples=2000, phases=[Stage.generate])
     with pytest.raises(AssertionError, match=missing.breaks):
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            only(*missing.rules), settings=settings(STEADY, max_examples=2000, phases=[Stage.generate])
-        )
+        run_state_machine_as_test(only(*missing.rules), settings=model)

@@ -1,6 +1,7 @@
 """The decisions that make a rotation: what to change, from keys, time and policy alone."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -56,7 +57,7 @@ class Table:
         """Exactly one key signs at every instant from now on."""
         waiting = line(self.keys, self.now)
         assert waiting[0].lifetime.sign_from <= self.now
-        for one, following in zip(waiting, waiting[1:], strict=False):
+        for one, following in pairwise(waiting):
             assert one.lifetime.sign_until == following.lifetime.sign_from
 
 

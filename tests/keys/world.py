@@ -142,7 +142,7 @@ class World:
         try:
             self.issued(run(instance.issue()))
         except NoSigningKeyError as error:
-            assert not must, f"{instance.name} is well and cannot sign: {error}"
+            assert not must, f"{instance.name} is well and cannot sign: {error}"  # noqa: PT017
 
     def issued(self, text: str) -> None:
         """Takes a token over, and shows it to the verifiers that have its key."""
@@ -163,7 +163,7 @@ class World:
         assert instance is not None
         if not instance.runs or instance.lost:
             instance = None
-        answer = self.cache.fetch(instance) if verifier.cached else instance and serve(instance)
+        answer = self.cache.fetch(instance) if verifier.cached else serve(instance) if instance else None
         if answer is not None:
             verifier.take(answer)
 
