@@ -65,7 +65,12 @@ async def test_a_burst_wakes_the_loop_once(signer: SignerThread, monkeypatch: py
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
     last = threading.Event()
     signatures = [asyncio.ensure_future(signer.sign(lambda: b"x")) for _ in range(50)]
-    signatures.append(asyncio.ensure_future(signer.sign(lambda: b"x" if last.set() is None else b"")))
+
+    def sign_last() -> bytes:
+        last.set()
+        return b"x"
+
+    signatures.append(asyncio.ensure_future(signer.sign(sign_last)))
     await asyncio.sleep(0)  # all are queued
     assert last.wait(10)  # the loop does not run meanwhile
     await asyncio.gather(*signatures)
@@ -82,9 +87,14 @@ async def test_an_error_belongs_to_whoever_asked(signer: SignerThread) -> None:
 
 
 async def test_what_nobody_waits_for_any_more_is_not_done(signer: SignerThread) -> None:
-    gate, done = Gate(), []
+    gate, done = Gate(), list[int]()
     first = asyncio.ensure_future(signer.sign(gate))
-    second = asyncio.ensure_future(signer.sign(lambda: bytes(done.append(1) is None)))
+
+    def sign_second() -> bytes:
+        done.append(1)
+        return b""
+
+    second = asyncio.ensure_future(signer.sign(sign_second))
     await asyncio.to_thread(gate.entered.wait)
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)

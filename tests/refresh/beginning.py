@@ -29,7 +29,7 @@ REFRESHING = {
 _numbers = count(1)
 
 
-async def families_on(store: Store, policy: RefreshPolicy = RefreshPolicy()) -> Families:
+async def families_on(store: Store, policy: RefreshPolicy = RefreshPolicy()) -> Families:  # noqa: B008 - frozen
     """The families of this database, as an instance with these settings sees them."""
     secret = RefreshTokenSecret(store, SEALER)
     await secret.start()

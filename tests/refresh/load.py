@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # types-psutil is not among the pins
+import psutil
 
 from idp.cli.directories import directories
 from tests import builders

@@ -99,7 +99,9 @@ async def test_recover_ends_what_the_backup_holds(store: Store, idp: Idp) -> Non
         for token in tokens:
             assert isinstance(await presented(known, client, token), InvalidGrantError)
     assert (await families_on(store)).tokens().secret != families.tokens().secret
-    assert isinstance(await presented(await families_on(store), client, await begun(await families_on(store), client, user)), str)
+    assert isinstance(
+        await presented(await families_on(store), client, await begun(await families_on(store), client, user)), str
+    )
     (event,) = await store.audit.page(event="refresh.revoked")
     assert dict(event.detail) == {"reason": "recovery", "families": "3"}
 
