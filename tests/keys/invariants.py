@@ -22,12 +22,20 @@ def check(world: World) -> None:
             no_revoked_key_is_accepted_for_long(world, verifier)
     running = [instance for instance in world.instances if instance.runs and not instance.lost]
     for instance in running:
+        the_time_is_right(world, instance)
         who_has_not_read_the_table_does_not_sign(world, instance)
     well = [instance for instance in running if instance.well and not world.repeats]
     for instance in well:
         what_signs_is_served_and_what_is_revoked_is_not(world, instance)
         private_halves_are_gone(world, instance)
     all_sign_with_one_key(world, well)
+
+
+def the_time_is_right(world: World, instance: Instance) -> None:
+    """So `iat` and `exp` are; unless the machine stood still and its wall clock too, which leaves nothing to go by."""
+    if instance.clock.step is None or world.stepped:
+        off = instance.clock() - world.time.now
+        assert abs(off) <= instance.settings.clock_skew, f"{instance.name} is off by {off} s"
 
 
 def no_good_token_is_rejected(world: World, verifier: Verifier) -> None:
