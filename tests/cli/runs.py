@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -76,6 +77,7 @@ def on_terminal(*arguments: str | Path, typed: Sequence[tuple[str, str]] = (), c
     process_id, terminal = pty.fork()
     if process_id == 0:  # the child: nothing but the command runs here
         os.environ |= {"COLUMNS": str(columns), "TERM": "xterm"}
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the suite runs in the background
         os.execv(PROGRAM, [str(PROGRAM), *map(str, arguments)])  # noqa: S606 - the command itself, no shell
     shown = b""
     for prompt, text in typed:
