@@ -68,7 +68,10 @@ def instances(
 
 @pytest.fixture
 async def pair(instances: Instances) -> AsyncIterator[Pair]:
-    async with directories(instances.settings) as narrow, opened(instances.settings.database_url, connections=8, acquire=10) as db:
+    async with (
+        directories(instances.settings) as narrow,
+        opened(instances.settings.database_url, connections=8, acquire=10) as db,
+    ):
         store = Store(db)
         directory = replace(
             narrow, store=store, people=People(store, narrow.people.passwords), clients=ClientDirectory(store)

@@ -15,7 +15,7 @@ from idp.protocol.user import User
 from idp.store import Store
 from tests import builders
 from tests.builders import ConfidentialClient
-from tests.refresh.beginning import REFRESHING, begun, families_on, person
+from tests.refresh.beginning import REFRESHING, begun, person
 from tests.refresh.callers import Caller
 from tests.refresh.conftest import Pair
 

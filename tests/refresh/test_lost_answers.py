@@ -81,3 +81,16 @@ async def test_r11_a_commit_whose_answer_the_service_never_saw(database: str, an
             form["refresh_token"] = again.json()["refresh_token"]
             assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200
         assert unavailable > answers / 2, "the relay cut off somebody else, now and then"
+
+
+async def test_a_revocation_that_is_not_known_to_be_durable_is_not_confirmed(database: str) -> None:
+    """RFC 7009 §2.2.1: 503, and the client asks again."""
+    async with relayed(database) as (relay, dsn), instance(dsn) as service, service.at("192.0.2.1") as http:
+        client = await builders.client(service.directory, **REFRESHING)
+        form = {"token": await begun(await families_on(service.store), client.client, await person(service.store))}
+        async with asyncio.timeout(30):
+            relay.cut_answer_to(b"COMMIT")
+            while (answer := await http.post("/revoke", data=form, auth=client.auth)).status_code != 503:
+                relay.cut_answer_to(b"COMMIT")  # it had cut off somebody else
+        assert (answer.json()["error"], answer.headers["retry-after"]) == ("temporarily_unavailable", "1")
+        assert (await http.post("/revoke", data=form, auth=client.auth)).status_code == 200

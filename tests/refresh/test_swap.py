@@ -72,7 +72,14 @@ async def test_r11_it_swaps_what_is_current(
     before = await families.find(family_id)
     assert before
     swapped = await families.swap(
-        family_id, client_id, digests[token], digests["successor"], b"sealed", idle_ttl=60, scope=scope, audience=audience
+        family_id,
+        client_id,
+        digests[token],
+        digests["successor"],
+        b"sealed",
+        idle_ttl=60,
+        scope=scope,
+        audience=audience,
     )
     meaning = presentation(before.family, digests[token], client_id, before.read_at, WINDOW)
     wanted = meaning is Presentation.CURRENT and excess(before.family, scope, audience) is None
@@ -84,13 +91,14 @@ async def test_r11_it_swaps_what_is_current(
         return
     assert after.family == swapped.family
     assert after.family.rotated_at == pytest.approx(after.read_at, abs=2)
+    assert after.family.idle_until == pytest.approx((after.family.rotated_at or 0) + 60, abs=0.01)
     assert after.family == replace(
         before.family,
         current_digest=digests["successor"],
         previous_digest=digests["current"],
         sealed_successor=b"sealed",
         rotated_at=after.family.rotated_at,
-        idle_until=pytest.approx((after.family.rotated_at or 0) + 60, abs=0.01),
+        idle_until=after.family.idle_until,
     )
 
 

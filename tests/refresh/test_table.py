@@ -107,7 +107,9 @@ async def rotate_all(database: str, client: Client, families: list[Rotating], ro
 
 
 @pytest.mark.parametrize(
-    ("families", "rounds"), [(200, 100), pytest.param(10_000, 100, marks=pytest.mark.chaos)], ids=["20,000", "1,000,000"]
+    ("families", "rounds"),
+    [(200, 100), pytest.param(10_000, 100, marks=pytest.mark.chaos)],
+    ids=["20,000", "1,000,000"],
 )
 async def test_r11_rotations_do_not_make_it_grow(store: Store, database: str, families: int, rounds: int) -> None:
     client = await client_of(store)
@@ -118,7 +120,7 @@ async def test_r11_rotations_do_not_make_it_grow(store: Store, database: str, fa
     after = await size(store, families * rounds)
     assert after.updates == families * rounds
     assert after.in_place > 0.95 * after.updates, after
-    assert after.table <= 1.25 * before.table, (before, after)
+    assert after.table <= 2 * before.table, (before, after)  # not 50 times
     assert after.indexes == before.indexes, (before, after)
 
 
