@@ -95,7 +95,7 @@ async def test_what_we_did_not_make_ends_nothing(session: Session, change: str) 
     token = session.refresh_token
     forged = {
         "last character": token[:-1] + ("A" if token[-1] != "A" else "Q"),
-        "family": "A" + token[1:],
+        "family": ("A" if token[0] != "A" else "B") + token[1:],
         "cut": token[:-4],
         "longer": token + "AAAA",
         "garbage": "garbage",

@@ -154,6 +154,8 @@ class TestIntrospection:
         assert (await introspect(http, session.client, session.refresh_token))["active"] is True
         before = await session.turn()
         assert await introspect(http, session.client, before) == {"active": False}
+        await revoke(session, session.refresh_token)
+        assert await introspect(http, session.client, session.refresh_token) == {"active": False}
 
     @pytest.mark.parametrize("token", ["unknown", "a.b.c", "x" * 5000])
     async def test_of_what_is_none_of_ours(
