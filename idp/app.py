@@ -154,6 +154,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         requests,
         supported,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
+        lambda: keyring.signing_key(clock()),
         parts.audit,
         parts.metrics,
         settings.default_client_id,

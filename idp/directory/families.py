@@ -79,11 +79,13 @@ class Families:
         found = await self.store.refresh_families.find(family_id)
         if found is None or not found.user.is_active:
             return InvalidGrantError(_NOT_GOOD)
-        client_id, window = request.client.client_id, self.policy.retry_window
-        meaning = presentation(found.family, digest(token), client_id, found.read_at, window)
+        client_id, origin = request.client.client_id, request.origin
+        meaning = presentation(found.family, digest(token), client_id, found.read_at, self.policy.retry_window)
         if meaning is Presentation.REPLAYED:
-            await self._end(found, "refresh.replayed", "failure", client_id, request.origin)
-        if meaning in (Presentation.REPLAYED, Presentation.REFUSED):
+            await self._end(found, "refresh.replayed", "failure", client_id, origin)
+        if meaning is Presentation.FOREIGN:
+            await self.store.audit.add(_event(found, "refresh.refused", "refused", client_id, origin))
+        if meaning not in (Presentation.CURRENT, Presentation.REPEATED):
             return InvalidGrantError(_NOT_GOOD)
         if refusal := excess(found.family, _asked_scope(request), request.resources):
             return refusal

@@ -2,7 +2,7 @@
 `select_grant`, `grant.exchange`, `issuer.issue`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from starlette.requests import Request
@@ -35,11 +35,12 @@ EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError)
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Exchanges grants for tokens."""
+    """Exchanges grants for tokens. `check_signing` raises NoSigningKeyError when none could be signed."""
 
     requests: ClientRequests
     grants: Mapping[str, Grant]
     issuer: Issuer
+    check_signing: Callable[[], object]
     audit: Audit
     metrics: Metrics
     default_client_id: str | None = None
@@ -52,6 +53,8 @@ class TokenEndpoint:
         client = self._restricted(asked.client)
         try:
             grant = self.select_grant(asked.form, client)
+            # Nothing is spent in vain: a refresh token would be, whose window for retries may end before this outage.
+            self.check_signing()
             outcome = await grant.exchange(TokenRequest(client, asked.form.values, asked.form.resources, asked.origin))
             if isinstance(outcome, OAuth2Error):
                 raise outcome

@@ -55,14 +55,18 @@ class Presentation(Enum):
     """The one before, soon after it was swapped, its successor unused: the answer was lost."""
     REPLAYED = auto()
     """Any other of the family: somebody has a copy. The family ends."""
-    REFUSED = auto()
-    """Another client's, or of a family that has ended: nothing changes."""
+    FOREIGN = auto()
+    """Another client has it. Nothing changes, or whoever finds a token could end what is its owner's."""
+    ENDED = auto()
+    """The family has ended: nothing changes."""
 
 
 def presentation(family: Family, digest: bytes, client_id: str, now: float, retry_window: int) -> Presentation:
     """Decides. `digest` is of a token that is proved to be of this family."""
-    if family.client_id != client_id or not family.is_alive(now):
-        return Presentation.REFUSED
+    if not family.is_alive(now):
+        return Presentation.ENDED
+    if family.client_id != client_id:
+        return Presentation.FOREIGN
     if hmac.compare_digest(family.current_digest, digest):
         return Presentation.CURRENT
     if _is_repeated(family, digest, now, retry_window):

@@ -50,7 +50,7 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(back=st.integers(0, 4))
+    @rule(back=st.sampled_from([0, 0, 0, 1, 1, 2, 4]))
     def present(self, back: int) -> None:
         """The current token, or one that was made before."""
         place = max(0, len(self.chain) - 1 - back)
@@ -65,12 +65,13 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
     @rule(back=st.integers(0, 4), client=st.sampled_from(["another", "", "APP"]))
     def another_client_presents(self, back: int, client: str) -> None:
         token = self.chain[max(0, len(self.chain) - 1 - back)]
-        assert self.meaning(token, client) is Presentation.REFUSED
+        assert self.meaning(token, client) is (Presentation.ENDED if self.is_over else Presentation.FOREIGN)
 
-    @rule()
-    def revoke(self) -> None:
-        self.family = replace(self.family, revoked_at=self.now)
-        self.ended = True
+    @rule(really=st.sampled_from([False] * 9 + [True]))  # lest most families end before anything happens to them
+    def revoke(self, really: bool) -> None:
+        if really:
+            self.family = replace(self.family, revoked_at=self.now)
+            self.ended = True
 
     @invariant()
     def at_most_one_token_is_good(self) -> None:
@@ -100,7 +101,7 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
 
     def expected(self, place: int) -> Presentation:
         if self.is_over:
-            return Presentation.REFUSED
+            return Presentation.ENDED
         if place == len(self.chain) - 1:
             return Presentation.CURRENT
         within = place == len(self.chain) - 2 and self.now < self.swapped_at + self.window
@@ -108,7 +109,7 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
 
 
 TestFamily = FamilyOnAVirtualClock.TestCase
-TestFamily.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestFamily.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
 def test_r11_a_token_of_another_family_would_be_a_replay() -> None:

@@ -26,10 +26,11 @@ REFRESHING = {
     "audiences": ("https://api.example.com",),
 }
 """What a client is registered for whose people stay logged in."""
+_DEFAULT = RefreshPolicy()
 _numbers = count(1)
 
 
-async def families_on(store: Store, policy: RefreshPolicy = RefreshPolicy()) -> Families:  # noqa: B008 - frozen
+async def families_on(store: Store, policy: RefreshPolicy = _DEFAULT) -> Families:
     """The families of this database, as an instance with these settings sees them."""
     secret = RefreshTokenSecret(store, SEALER)
     await secret.start()

@@ -125,9 +125,9 @@ class Load:
             family.ended = True
         elif answer.successor not in family.tokens:
             family.tokens.append(answer.successor)
-            async with self._granted:
-                self._grants += 1
-                self._granted.notify_all()
+            self._grants += 1
+        async with self._granted:
+            self._granted.notify_all()
 
     async def _present(self, family: Kept, token: str) -> Refreshed | None:
         """None when no answer came, or one that says that it may come later."""
@@ -161,10 +161,12 @@ class Load:
         await self._refreshes(_BETWEEN_KILLS)
 
     async def _refreshes(self, count: int) -> None:
-        """Waits for so many more of them."""
+        """Waits for so many more of them, or until nobody is logged in any more."""
         wanted = self._grants + count
         async with asyncio.timeout(_PATIENCE), self._granted:
-            await self._granted.wait_for(lambda: self._grants >= wanted)
+            await self._granted.wait_for(
+                lambda: self._grants >= wanted or all(family.ended for family in self._families)
+            )
 
     async def _kill(self, kind: Sequence[str]) -> None:
         """kill -9 of one such process; waits until there is one."""

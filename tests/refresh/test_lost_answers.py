@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import httpx
 import pytest
 
+from idp import app
+from idp.cli.directories import directories
 from keys.opaque import digest
 from tests import builders
-from tests.refresh.beginning import REFRESHING, begun, families_on, person
+from tests.refresh.beginning import REFRESHING, begun, families_on, pass_time, person
 from tests.refresh.conftest import Pair
 from tests.security.instance import instance
+from tests.service import settings_for
 from tests.store.relay import relayed
 
 SOME, ALL = 60, pytest.param(1000, marks=pytest.mark.chaos)
@@ -81,3 +85,37 @@ async def test_r11_a_commit_whose_answer_the_service_never_saw(database: str, an
             form["refresh_token"] = again.json()["refresh_token"]
             assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200
         assert unavailable > answers / 2, "the relay cut off somebody else, now and then"
+
+
+async def test_a_revocation_that_is_not_known_to_be_durable_is_not_confirmed(database: str) -> None:
+    """RFC 7009 §2.2.1: 503, and the client asks again."""
+    async with relayed(database) as (relay, dsn), instance(dsn) as service, service.at("192.0.2.1") as http:
+        client = await builders.client(service.directory, **REFRESHING)
+        form = {"token": await begun(await families_on(service.store), client.client, await person(service.store))}
+        async with asyncio.timeout(30):
+            relay.cut_answer_to(b"COMMIT")
+            while (answer := await http.post("/revoke", data=form, auth=client.auth)).status_code != 503:
+                relay.cut_answer_to(b"COMMIT")  # it had cut off somebody else
+        assert (answer.json()["error"], answer.headers["retry-after"]) == ("temporarily_unavailable", "1")
+        assert (await http.post("/revoke", data=form, auth=client.auth)).status_code == 200
+
+
+async def test_r11_nothing_is_spent_for_a_token_that_nobody_can_sign(database: str) -> None:
+    """Else an outage of signing that outlives the window would end the session of everybody who came by meanwhile."""
+    parts = app.parts(settings_for(database))
+    transport = httpx.ASGITransport(app.build(settings_for(database), parts))
+    async with (
+        parts.running(),
+        directories(settings_for(database)) as directory,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
+    ):
+        client, user = await builders.client(directory, **REFRESHING), await person(directory.store)
+        token = await begun(await families_on(directory.store), client.client, user)
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        await parts.keeper.stop()
+        keys = await directory.store.signing_keys.all()
+        parts.keyring.replace([], parts.clock())
+        assert (await http.post("/token", data=form, auth=client.auth)).status_code == 503
+        await pass_time(directory.store, user, 60)
+        parts.keyring.replace(keys, parts.clock())
+        assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200

@@ -1,13 +1,21 @@
 """`POST /revoke` (RFC 7009) and `POST /introspect` (RFC 7662)."""
 
+import time
+from uuid import uuid4
+
 import httpx
 import pytest
 
 from idp.cli.directories import Directories
+from idp.endpoints.issued_tokens import IssuedTokens
 from idp.protocol.audit import OPERATOR
+from idp_verifier import Claims
+from keys.keyring import Keyring
+from keys.signer import SignerThread
 from tests import builders
 from tests.builders import PASSWORD, ConfidentialClient
-from tests.refresh.sessions import GRANTS, Session, log_in
+from tests.refresh.beginning import SEALER
+from tests.refresh.sessions import Session, log_in
 
 
 @pytest.fixture
@@ -39,6 +47,29 @@ async def test_a_revoked_refresh_token_ends_its_family_and_the_access_tokens_of_
     assert (await revoke(session, session.refresh_token)).status_code == 200
     assert (await session.refresh()).status_code == 400
     assert (await session.http.get("/users/me", headers=me)).status_code == 401
+
+
+async def test_any_token_of_a_family_ends_it(session: Session) -> None:
+    first = await session.turn()
+    await session.turn()
+    assert (await revoke(session, first)).status_code == 200
+    assert (await session.refresh()).status_code == 400
+
+
+async def test_a_family_is_revoked_once(session: Session, directory: Directories) -> None:
+    for _ in range(3):
+        assert (await revoke(session, session.refresh_token)).status_code == 200
+    events = await directory.store.audit.page(subject=str(session.user_id), event="refresh.revoked")
+    assert len(events) == 1
+
+
+async def test_a_family_that_is_none_of_ours_is_not_known_to_be_good(directory: Directories) -> None:
+    """A predecessor whose keys were imported may have used the claim in its own way."""
+    keyring = Keyring(SEALER, SignerThread())
+    tokens = IssuedTokens("https://id.example.com", keyring, time.time, directory.store.revoked_tokens)
+    for family in ("abc", "", 7, ["x"], str(uuid4())):
+        assert await tokens.is_revoked(Claims({"jti": "a", "family_id": family}))
+    assert not await tokens.is_revoked(Claims({"jti": "a"}))
 
 
 async def test_a_revoked_access_token_ends_alone(session: Session) -> None:
@@ -119,10 +150,12 @@ class TestIntrospection:
         assert await introspect(http, asker, token) == {"active": False}
 
     async def test_of_a_refresh_token(self, http: httpx.AsyncClient, directory: Directories) -> None:
-        session = await log_in(http, directory, **GRANTS | {"may_introspect": True})
+        session = await log_in(http, directory, may_introspect=True)
         assert (await introspect(http, session.client, session.refresh_token))["active"] is True
         before = await session.turn()
         assert await introspect(http, session.client, before) == {"active": False}
+        await revoke(session, session.refresh_token)
+        assert await introspect(http, session.client, session.refresh_token) == {"active": False}
 
     @pytest.mark.parametrize("token", ["unknown", "a.b.c", "x" * 5000])
     async def test_of_what_is_none_of_ours(

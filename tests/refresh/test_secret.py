@@ -98,10 +98,9 @@ async def test_recover_ends_what_the_backup_holds(store: Store, idp: Idp) -> Non
     for known in (families, await families_on(store)):  # an instance from before, and one that starts now
         for token in tokens:
             assert isinstance(await presented(known, client, token), InvalidGrantError)
-    assert (await families_on(store)).tokens().secret != families.tokens().secret
-    assert isinstance(
-        await presented(await families_on(store), client, await begun(await families_on(store), client, user)), str
-    )
+    anew = await families_on(store)
+    assert anew.tokens().secret != families.tokens().secret
+    assert isinstance(await presented(anew, client, await begun(anew, client, user)), str)
     (event,) = await store.audit.page(event="refresh.revoked")
     assert dict(event.detail) == {"reason": "recovery", "families": "3"}
 

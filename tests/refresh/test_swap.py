@@ -39,56 +39,87 @@ def some(values: Sequence[str], more: str) -> st.SearchStrategy[tuple[str, ...]]
     return st.lists(st.sampled_from([*values, *values, *values, more]), max_size=3, unique=True).map(tuple)
 
 
-INSTANTS = st.fixed_dictionaries(
-    {  # in seconds from now, away from the edges: the statement and the pure decision do not read one clock
-        "idle_until": st.sampled_from([-3600.0, -5.0, 5.0, 3600.0]),
-        "expires_at": st.sampled_from([-5.0, 5.0, 3600.0]),
-        "rotated_at": st.sampled_from([None, -5.0, -25.0, -35.0]),
-        "revoked_at": st.sampled_from([None, None, None, -10.0]),
-    }
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A family whose instants are so far from now, and what is presented of it, by its own client or another."""
+
+    idle_until: float = 3600.0
+    expires_at: float = 3600.0
+    rotated_at: float | None = -5.0
+    revoked_at: float | None = None
+    token: str = "current"
+    own: bool = True
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+
+
+CASES = st.builds(
+    Case,
+    idle_until=st.sampled_from([3600.0, 60.0, -5.0]),  # away from the edge: nobody reads the clock at one instant
+    expires_at=st.sampled_from([3600.0, 60.0, -5.0]),
+    rotated_at=st.sampled_from([None, -5.0, -25.0, -35.0]),
+    revoked_at=st.sampled_from([None, None, -10.0]),
+    token=st.sampled_from(["current", "current", "previous", "ancestor"]),
+    own=st.booleans(),
+    scope=some(SCOPE, "admin"),
+    audience=some(AUDIENCE, "https://three.example"),
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    INSTANTS,
-    st.sampled_from(["current", "current", "previous", "ancestor"]),
-    st.booleans(),
-    some(SCOPE, "admin"),
-    some(AUDIENCE, "https://three.example"),
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CASES)
+async def test_r11_it_swaps_what_is_current(world: World, case: Case) -> None:
+    await judge(world, case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(idle_until=-5),
+        Case(expires_at=-5),
+        Case(revoked_at=-10),
+        Case(token="previous"),
+        Case(token="ancestor"),
+        Case(own=False),
+        Case(scope=("read", "admin")),
+        Case(audience=(AUDIENCE[0], "https://three.example")),
+    ],
 )
-async def test_r11_it_swaps_what_is_current(
-    world: World,
-    instants: dict[str, float | None],
-    token: str,
-    own: bool,
-    scope: tuple[str, ...],
-    audience: tuple[str, ...],
-) -> None:
+async def test_r11_one_thing_against_it_is_enough(world: World, case: Case) -> None:
+    assert not await judge(world, case)
+
+
+@pytest.mark.parametrize("case", [Case(), Case(rotated_at=None), Case(scope=SCOPE[:1], audience=AUDIENCE[1:])])
+async def test_r11_with_nothing_against_it_it_swaps(world: World, case: Case) -> None:
+    assert await judge(world, case)
+
+
+async def judge(world: World, case: Case) -> bool:
+    """Whether the statement swaps, which must be what the pure decision wants; and that it changes what it should."""
     digests = {name: secrets.token_bytes(32) for name in ("current", "previous", "ancestor", "successor")}
-    family_id = await insert(world, digests, instants)
-    client_id = (world.client if own else world.another).client_id
+    family_id = await insert(world, digests, case)
+    client_id = (world.client if case.own else world.another).client_id
     families = world.store.refresh_families
     before = await families.find(family_id)
     assert before
     swapped = await families.swap(
         family_id,
         client_id,
-        digests[token],
+        digests[case.token],
         digests["successor"],
         b"sealed",
         idle_ttl=60,
-        scope=scope,
-        audience=audience,
+        scope=case.scope,
+        audience=case.audience,
     )
-    meaning = presentation(before.family, digests[token], client_id, before.read_at, WINDOW)
-    wanted = meaning is Presentation.CURRENT and excess(before.family, scope, audience) is None
+    meaning = presentation(before.family, digests[case.token], client_id, before.read_at, WINDOW)
+    wanted = meaning is Presentation.CURRENT and excess(before.family, case.scope, case.audience) is None
     assert (swapped is not None) == wanted
     after = await families.find(family_id)
     assert after
     if not swapped:
         assert after.family == before.family
-        return
+        return False
     assert after.family == swapped.family
     assert after.family.rotated_at == pytest.approx(after.read_at, abs=2)
     assert after.family.idle_until == pytest.approx((after.family.rotated_at or 0) + 60, abs=0.01)
@@ -100,12 +131,13 @@ async def test_r11_it_swaps_what_is_current(
         rotated_at=after.family.rotated_at,
         idle_until=after.family.idle_until,
     )
+    return True
 
 
 async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
     """Not even if the family was not ended: an instance of an older version may have disabled them."""
     digests = {name: secrets.token_bytes(32) for name in ("current", "previous")}
-    family_id = await insert(world, digests, {"idle_until": 60.0, "expires_at": 60.0})
+    family_id = await insert(world, digests, Case())
     await world.store.users.set_active(world.user.id, False)
     swapped = await world.store.refresh_families.swap(
         family_id, world.client.client_id, digests["current"], b"new", None, idle_ttl=60, scope=(), audience=()
@@ -113,7 +145,7 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
     assert swapped is None
 
 
-async def insert(world: World, digests: dict[str, bytes], instants: dict[str, float | None]) -> UUID:
+async def insert(world: World, digests: dict[str, bytes], case: Case) -> UUID:
     row = await world.store.executor.fetch_one(
         """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr, current_digest,
                previous_digest, idle_until, expires_at, rotated_at, revoked_at)
@@ -127,7 +159,10 @@ async def insert(world: World, digests: dict[str, bytes], instants: dict[str, fl
         list(AUDIENCE),
         digests["current"],
         digests["previous"],
-        *(instants.get(name) for name in ("idle_until", "expires_at", "rotated_at", "revoked_at")),
+        case.idle_until,
+        case.expires_at,
+        case.rotated_at,
+        case.revoked_at,
     )
     assert row
     family_id: UUID = row["id"]

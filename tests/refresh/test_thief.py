@@ -14,7 +14,7 @@ from idp.store import Store
 from tests.refresh.beginning import begun, client_of, families_on, pass_time, person, presented
 
 WINDOW, STRICT = 30, 0
-REPEATED, REPLAYED = "refresh.repeated", "refresh.replayed"
+REPEATED, REPLAYED, REFUSED = "refresh.repeated", "refresh.replayed", "refresh.refused"
 
 TABLE = [
     # The thief is first. Nobody can tell the two apart, until one presents a token whose successor was used.
@@ -27,22 +27,26 @@ TABLE = [
     ("first and again, and the owner within the window", WINDOW, "thief 0=1, thief 1=2, owner 0!, thief 2!",
      True, [REPLAYED]),
     # The owner is first.
-    ("within the window, the successor unused: the same one", WINDOW, "owner 0=1, wait 29, thief 0=1", False, [REPEATED]),  # noqa: E501
+    ("within the window, the successor unused: the same one", WINDOW, "owner 0=1, wait 29, thief 0=1",
+     False, [REPEATED]),
     ("... which the owner then uses, and the thief after the window", WINDOW,
      "owner 0=1, thief 0=1, owner 1=2, wait 31, thief 1!, owner 2!", True, [REPEATED, REPLAYED]),
     ("within the window, the successor used", WINDOW, "owner 0=1, owner 1=2, thief 0!, owner 2!", True, [REPLAYED]),
     ("after the window", WINDOW, "owner 0=1, wait 31, thief 0!, owner 1!", True, [REPLAYED]),
-    ("after the window, which no repetition extends", WINDOW, "owner 0=1, wait 20, owner 0=1, wait 11, thief 0!, owner 1!",  # noqa: E501
-     True, [REPEATED, REPLAYED]),
+    ("after the window, which no repetition extends", WINDOW,
+     "owner 0=1, wait 20, owner 0=1, wait 11, thief 0!, owner 1!", True, [REPEATED, REPLAYED]),
     ("an older ancestor", WINDOW, "owner 0=1, owner 1=2, owner 2=3, thief 0!, owner 3!", True, [REPLAYED]),
     ("an older ancestor, long after", WINDOW, "owner 0=1, owner 1=2, wait 9999, thief 0!, owner 2!", True, [REPLAYED]),
-    ("once more, when the family has ended", WINDOW, "owner 0=1, wait 31, thief 0!, thief 0!, thief 1!", True, [REPLAYED]),  # noqa: E501
+    ("once more, when the family has ended", WINDOW, "owner 0=1, wait 31, thief 0!, thief 0!, thief 1!",
+     True, [REPLAYED]),
     # Without the client's credentials a token is worth nothing, and does no harm.
-    ("by another client, before", WINDOW, "stranger 0!, owner 0=1", False, []),
-    ("by another client, within the window", WINDOW, "owner 0=1, stranger 0!, owner 0=1, owner 1=2", False, [REPEATED]),
-    ("by another client, after the window", WINDOW, "owner 0=1, wait 31, stranger 0!, owner 1=2", False, []),
-    ("by another client, an ancestor", WINDOW, "owner 0=1, owner 1=2, stranger 0!, stranger 1!, owner 2=3", False, []),
-    # Strict single use, by the setting.
+    ("by another client, before", WINDOW, "stranger 0!, owner 0=1", False, [REFUSED]),
+    ("by another client, within the window", WINDOW, "owner 0=1, stranger 0!, owner 0=1, owner 1=2", False,
+     [REFUSED, REPEATED]),
+    ("by another client, after the window", WINDOW, "owner 0=1, wait 31, stranger 0!, owner 1=2", False, [REFUSED]),
+    ("by another client, an ancestor", WINDOW, "owner 0=1, owner 1=2, stranger 0!, stranger 1!, owner 2=3", False,
+     [REFUSED, REFUSED]),
+    # With a window of 0 every token is good once.
     ("strict: at once", STRICT, "owner 0=1, thief 0!, owner 1!", True, [REPLAYED]),
     ("strict: the thief first", STRICT, "thief 0=1, owner 0!, thief 1!", True, [REPLAYED]),
     # A family that is past its time has no good token, and none that betrays a theft.
