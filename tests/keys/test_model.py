@@ -37,7 +37,7 @@ SKEW = 30
 SHARED_CACHE = 60
 INSTANCES = 3
 NUMBERS = st.integers(0, INSTANCES - 1)
-SECONDS = st.sampled_from([0.2, 1.0, 3.0, 12.0, 45.0, 100.0, 300.0, 900.0, 4000.0, 90000.0])
+SECONDS = st.sampled_from([0.2, 1.0, 3.0, 12.0, 45.0, 100.0, 180.0, 300.0, 900.0, 4000.0, 90000.0])
 LAGS = st.sampled_from([0.0, 0.5, 1.3])
 POINTS = st.sampled_from(
     ["now", "told", "all", "answered", "lock", "change", "add", "audit", "commit", "committed", "clock read", "signing"]

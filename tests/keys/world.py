@@ -16,7 +16,7 @@ from tests.keys.tokens import Token, parse
 from tests.keys.verifiers import SharedCache, Verifier, serve
 
 SEALER = Sealer((SealingKey(bytes(range(32))),))
-MOST_EDGES = 40
+MOST_EDGES = 16
 """How many changes of phases one passage of time goes through, at most."""
 
 

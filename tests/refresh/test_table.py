@@ -118,7 +118,6 @@ async def test_r11_rotations_do_not_make_it_grow(store: Store, database: str, fa
     rotating = await made(store, client, families)
     await rotate_all(database, client, rotating, 2)
     before = await size(store, families * 2)
-    assert before.in_place > 0.7 * before.updates, before  # there is room from the start
     await rotate_all(database, client, rotating, rounds - 2)
     after = await size(store, families * rounds)
     assert after.updates == families * rounds

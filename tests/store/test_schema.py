@@ -4,7 +4,6 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -140,12 +139,11 @@ async def test_a_migration_does_not_hold_up_the_service_behind_a_long_query(
     assert await asyncio.to_thread(installation.migrate, database) == NEXT
 
 
-async def test_at_head_it_is_fast_and_needs_no_lock(database: str) -> None:
+async def test_at_head_it_waits_for_no_lock(database: str) -> None:
     async with observing(database) as observer:
         await observer.session.execute("select pg_advisory_lock($1)", schema._LOCK)
-        start = time.monotonic()
-        assert await schema.migrate(database) is None
-        assert time.monotonic() - start < 0.5
+        async with asyncio.timeout(10):
+            assert await schema.migrate(database) is None
 
 
 async def test_who_waited_behind_a_newer_version_leaves_its_schema_alone(empty_database: str) -> None:
