@@ -44,7 +44,8 @@ class Housekeeping:
 
     async def purge(self) -> int:
         """Forgets all that has expired. How many rows went. Raises DatabaseUnavailable."""
-        tables = (self._store.refresh_families, self._store.revoked_tokens, self._store.login_tries)
+        store = self._store
+        tables = (store.refresh_families, store.revoked_tokens, store.used_ids, store.login_tries)
         gone = 0
         for table in tables:
             while (count := await table.purge(limit=BATCH)) > 0:

@@ -32,6 +32,14 @@ _OPTIONS = (
     click.option("--audience", "audiences", multiple=True, metavar="A", help="A resource service, as absolute URI."),
     click.option("--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS)),
     click.option("--introspect/--no-introspect", "may_introspect", default=None, help="May it ask /introspect?"),
+    click.option("--jwks-uri", metavar="U", help="Where its public keys are, for private_key_jwt."),
+    click.option("--dpop/--no-dpop", "dpop_bound_access_tokens", default=None, help="Must it prove a key (RFC 9449)?"),
+    click.option(
+        "--impersonate/--no-impersonate",
+        "may_impersonate",
+        default=None,
+        help="May it exchange tokens for some that do not name it (RFC 8693)?",
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from idp.directory.clients import (
 )
 from idp.endpoints.answers import Problem, json_answer
 from idp.endpoints.bearer import Bearer
-from idp.endpoints.json_body import Members, flag, read_members, text, texts
+from idp.endpoints.json_body import Members, flag, json_object, read_members, text, texts
 from idp.endpoints.paging import page_of, plain_text
 from idp.protocol.client import Client
 from idp.store.clients import ClientIdTaken, Clients
@@ -34,6 +34,10 @@ def client_record(client: Client) -> dict[str, Any]:
         "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
         "origins": list(client.origins),
         "introspect": client.may_introspect,
+        "jwks": client.jwks,
+        "jwks_uri": client.jwks_uri,
+        "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
+        "impersonate": client.may_impersonate,
     }
 
 
@@ -119,6 +123,10 @@ def _client(members: Members) -> Client:
         post_logout_redirect_uris=members.take("post_logout_redirect_uris", texts, ()),
         origins=members.take("origins", texts, ()),
         may_introspect=members.take("introspect", flag, False),
+        jwks=members.take("jwks", json_object, None),
+        jwks_uri=members.take("jwks_uri", text, None),
+        dpop_bound_access_tokens=members.take("dpop_bound_access_tokens", flag, False),
+        may_impersonate=members.take("impersonate", flag, False),
     )
     members.finish()
     return client

@@ -65,6 +65,12 @@ def flag(value: Any) -> bool:
     return value
 
 
+def json_object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")  # noqa: TRY004 - reported, not raised to the caller
+    return value
+
+
 async def read_members(request: Request) -> Members:
     """Reads the object. Raises a Problem: 415, 413 or 400."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

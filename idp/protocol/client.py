@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 ADMIN_SCOPE = "idp:admin"
 """The scope of the admin API. It is never granted by default: a client asks for it by name."""
@@ -27,7 +29,11 @@ def secret_digest(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client. `audiences` are the resource servers that its tokens may be for."""
+    """A registered client. `audiences` are the resource servers that its tokens may be for.
+
+    Its own public keys are in `jwks`, or where `jwks_uri` says. `dpop_bound_access_tokens` (RFC 9449 §5.2) means that
+    it gets no other tokens; `may_impersonate`, that it may get tokens that do not name it as actor (RFC 8693 §1.1).
+    """
 
     client_id: str
     name: str
@@ -40,6 +46,10 @@ class Client:
     post_logout_redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     may_introspect: bool = False
+    jwks: Mapping[str, Any] | None = None
+    jwks_uri: str | None = None
+    dpop_bound_access_tokens: bool = False
+    may_impersonate: bool = False
 
     @property
     def is_public(self) -> bool:

@@ -15,6 +15,7 @@ from idp.store.refresh_families import RefreshFamilies
 from idp.store.revoked_tokens import RevokedTokens
 from idp.store.server_secrets import ServerSecrets
 from idp.store.signing_keys import SigningKeys
+from idp.store.used_ids import UsedIds
 from idp.store.users import Users
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Aggregates:
         self.revoked_tokens = RevokedTokens(executor)
         self.server_secrets = ServerSecrets(executor)
         self.signing_keys = SigningKeys(executor)
+        self.used_ids = UsedIds(executor)
         self.users = Users(executor)
 
     async def now(self) -> float:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import asyncpg
+import orjson
 
 from idp.protocol.client import Client, ClientSecret
 from idp.store.database import Executor, Row
 
 _COLUMNS = """client_id, name, token_endpoint_auth_method, grant_types, scopes, audiences, redirect_uris,
-    post_logout_redirect_uris, origins, may_introspect"""
+    post_logout_redirect_uris, origins, may_introspect, jwks, jwks_uri, dpop_bound_access_tokens, may_impersonate"""
 
 _SELECT = f"""select {_COLUMNS},
     array(select digest from client_secrets s where s.client_id = c.client_id order by created_at, digest) as digests,
@@ -44,7 +45,8 @@ class Clients:
         """Stores a client with its secrets. Raises ClientIdTaken. For a transaction."""
         try:
             await self._executor.execute(
-                f"insert into clients ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                f"""insert into clients ({_COLUMNS})
+                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)""",
                 *_values(client),
             )
         except asyncpg.UniqueViolationError:
@@ -58,7 +60,8 @@ class Clients:
             await self._executor.execute(
                 """update clients set name = $2, token_endpoint_auth_method = $3, grant_types = $4, scopes = $5,
                    audiences = $6, redirect_uris = $7, post_logout_redirect_uris = $8, origins = $9,
-                   may_introspect = $10, updated_at = now()
+                   may_introspect = $10, jwks = $11, jwks_uri = $12, dpop_bound_access_tokens = $13,
+                   may_impersonate = $14, updated_at = now()
                where client_id = $1""",
                 *_values(client),
             )
@@ -115,6 +118,10 @@ def _values(client: Client) -> tuple[object, ...]:
         list(client.post_logout_redirect_uris),
         list(client.origins),
         client.may_introspect,
+        orjson.dumps(client.jwks).decode() if client.jwks else None,
+        client.jwks_uri,
+        client.dpop_bound_access_tokens,
+        client.may_impersonate,
     )
 
 
@@ -131,4 +138,8 @@ def _client(row: Row) -> Client:
         post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
         origins=tuple(row["origins"]),
         may_introspect=row["may_introspect"],
+        jwks=orjson.loads(row["jwks"]) if row["jwks"] else None,
+        jwks_uri=row["jwks_uri"],
+        dpop_bound_access_tokens=row["dpop_bound_access_tokens"],
+        may_impersonate=row["may_impersonate"],
     )

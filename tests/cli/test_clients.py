@@ -55,6 +55,10 @@ def test_every_option_is_in_the_record_under_its_registered_name(idp: Idp, web: 
         "post_logout_redirect_uris": ["https://web.example/bye"],
         "origins": ["https://web.example"],
         "introspect": True,
+        "jwks": None,
+        "jwks_uri": None,
+        "dpop_bound_access_tokens": False,
+        "impersonate": False,
     }
 
 

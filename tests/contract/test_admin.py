@@ -168,6 +168,10 @@ class TestClients:
             "post_logout_redirect_uris": [],
             "origins": [],
             "introspect": False,
+            "jwks": None,
+            "jwks_uri": None,
+            "dpop_bound_access_tokens": False,
+            "impersonate": False,
         }
         assert (await http.get("/admin/clients/robot", headers=headers)).json() == made  # never the secret
         form = {"grant_type": "client_credentials"}

@@ -19,6 +19,9 @@ FULL = replace(
     post_logout_redirect_uris=("https://app.example/",),
     origins=("https://app.example", "https://two.example"),
     may_introspect=True,
+    jwks={"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]},
+    dpop_bound_access_tokens=True,
+    may_impersonate=True,
 )
 LONG = 7 * 86400
 

@@ -41,6 +41,13 @@ _METADATA: Json = {
     "post_logout_redirect_uris": _URIS,
     "origins": {**_URIS, "description": "The web origins whose pages may ask for tokens (CORS)."},
     "introspect": {"type": "boolean", "description": "Whether it may introspect tokens of others."},
+    "jwks": nullable({"type": "object", "description": "Its public keys, as a JWK Set (RFC 7517 §5)."}),
+    "jwks_uri": nullable({"type": "string", "format": "uri", "description": "Where its public keys are."}),
+    "dpop_bound_access_tokens": {"type": "boolean", "description": "Whether it must prove a key (RFC 9449 §5.2)."},
+    "impersonate": {
+        "type": "boolean",
+        "description": "Whether it may exchange tokens for some that do not name it as actor (RFC 8693 §1.1).",
+    },
 }
 _DEFAULTS = {
     "client_name": "The `client_id` by default.",
@@ -58,6 +65,10 @@ _EXAMPLE: Json = {
     "post_logout_redirect_uris": [],
     "origins": [],
     "introspect": False,
+    "jwks": None,
+    "jwks_uri": None,
+    "dpop_bound_access_tokens": False,
+    "impersonate": False,
 }
 _EXAMPLE_SECRET = "nPrzNtgOhAYm1TkUS4WmZk3jV9Cq0b7yXo2LdE6sFwI"  # noqa: S105 - nobody's
 
