@@ -52,6 +52,7 @@ from idp.signing.readers import JwksReaders
 from idp.signing.server_secrets import RefreshTokenSecret
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
+from idp.store.schema import code_revision
 from keys.keyring import Bounds, Keyring
 from keys.sealing import Sealer
 from keys.signer import SignerThread
@@ -191,7 +192,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     outside: list[BaseRoute] = [  # what stays where it is, whatever the path of the issuer
         *(Route(place, document.handle) for place in well_known_paths(settings.issuer)),
         Route("/healthz", health.alive),
-        Route("/readyz", health.Readiness(store, keyring, clock).handle),
+        Route("/readyz", health.Readiness(store, keyring, clock, code_revision()).handle),
         Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
     ]
     below: list[BaseRoute] = [Mount(path, Router(routes, redirect_slashes=False))] if path else routes

@@ -1,4 +1,4 @@
-"""Alembic's environment. The connection comes from `idp.store.schema`, which also holds the lock."""
+"""Alembic's environment. The connection comes from `idp.store.migrations`, which also holds the lock."""
 
 from alembic import context
 

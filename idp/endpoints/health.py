@@ -11,6 +11,7 @@ from idp.endpoints.answers import NO_STORE, json_answer
 from idp.metrics import CONTENT_TYPE, Metrics
 from idp.store import Store
 from idp.store.database import DatabaseUnavailable
+from idp.store.schema import SchemaMismatch, check
 from keys.keyring import Keyring, NoSigningKeyError
 
 
@@ -20,24 +21,29 @@ async def alive(_: Request) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether tokens can be issued: the database answers, and a key signs."""
+    """Whether tokens can be issued: the database answers, its schema is one for this version, and a key signs."""
 
     store: Store
     keyring: Keyring
     clock: DatabaseClock
+    revision: str
 
     async def handle(self, _: Request) -> Response:
-        checks = {"database": await self._database(), "keys": self._keys(), "clock": self._clock()}
-        ready = checks["database"] == checks["keys"] == "ok"
+        database, schema = await self._database()
+        checks = {"database": database, "schema": schema, "keys": self._keys(), "clock": self._clock()}
+        ready = database == schema == checks["keys"] == "ok"
         body = {"status": "ready" if ready else "not ready", "checks": checks}
         return json_answer(body) if ready else json_answer(body, 503, {**NO_STORE, "Retry-After": "1"})
 
-    async def _database(self) -> str:
+    async def _database(self) -> tuple[str, str]:
+        """A newer version may have migrated the schema beyond this one while it was serving."""
         try:
-            await self.store.now()
+            check(await self.store.schema_version(), self.revision)
         except DatabaseUnavailable:
-            return "the database cannot be reached"
-        return "ok"
+            return "the database cannot be reached", "unknown"
+        except SchemaMismatch as mismatch:
+            return "ok", str(mismatch)
+        return "ok", "ok"
 
     def _keys(self) -> str:
         try:

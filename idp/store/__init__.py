@@ -13,6 +13,7 @@ from idp.store.jwks_readers import JwksReaders
 from idp.store.login_tries import LoginTries
 from idp.store.refresh_families import RefreshFamilies
 from idp.store.revoked_tokens import RevokedTokens
+from idp.store.schema import VERSION, SchemaVersion
 from idp.store.server_secrets import ServerSecrets
 from idp.store.signing_keys import SigningKeys
 from idp.store.used_ids import UsedIds
@@ -36,6 +37,11 @@ class Aggregates:
         self.signing_keys = SigningKeys(executor)
         self.used_ids = UsedIds(executor)
         self.users = Users(executor)
+
+    async def schema_version(self) -> SchemaVersion:
+        """What the schema says of itself. There is one: a service does not start without."""
+        row = await self.executor.fetch_one(VERSION)
+        return SchemaVersion(row["version_num"], row["minimum_revision"]) if row else SchemaVersion(None)
 
     async def now(self) -> float:
         """The database's time, in POSIX seconds: the one clock that all instances share."""

@@ -1,21 +1,11 @@
-"""The schema's version: brought up to date by Alembic, and checked before serving."""
+"""The schema's version: read, brought up to date, and checked before serving."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-_LOCK = 0x1D9_0001
-_WAIT = 0.1
-_LOCK_TIMEOUT = "3s"
+VERSION = "select version_num, minimum_revision from alembic_version cross join schema_info"
 
 
 class SchemaMismatch(Exception):  # noqa: N818 - says what to do, so it is shown as it is
@@ -30,7 +20,7 @@ class SchemaVersion:
     minimum_revision: str | None = None
 
 
-def _folder() -> Path:
+def migrations_folder() -> Path:
     """Where the migrations are: inside the package when it comes from a wheel, beside it in a source tree."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "_migrations", package.parent / "migrations"):
@@ -39,17 +29,9 @@ def _folder() -> Path:
     raise FileNotFoundError("The migrations are missing from this installation; install the package `idp` again.")
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
-    return config
-
-
 def code_revision() -> str:
-    """The revision that this version of the code is made for."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    """The revision that this version of the code is made for: the files of the migrations begin with theirs."""
+    return max(file.name.partition("_")[0] for file in (migrations_folder() / "versions").glob("[0-9]*_*.py"))
 
 
 def check(version: SchemaVersion, code: str) -> None:
@@ -79,9 +61,7 @@ async def read(dsn: str) -> SchemaVersion:
     try:
         if await connection.fetchval("select to_regclass('schema_info') is null"):
             return SchemaVersion(None)
-        row = await connection.fetchrow(
-            "select version_num, minimum_revision from alembic_version cross join schema_info"
-        )
+        row = await connection.fetchrow(VERSION)
         return SchemaVersion(*row) if row else SchemaVersion(None)
     finally:
         await connection.close()
@@ -93,64 +73,17 @@ async def migrate(dsn: str) -> str | None:
     Raises SchemaMismatch when the schema is newer than the code and not made for it, or when a table was in use for
     too long; OSError and the errors of asyncpg when the database cannot be reached.
     """
-    if not await _is_behind(dsn):
+    if not await is_behind(dsn):
         return None
-    engine = _engine(dsn)
-    try:
-        async with _locked(engine), engine.connect() as connection:
-            if not await _is_behind(dsn):  # another instance was first, perhaps one of a newer version
-                return None
-            await connection.run_sync(_upgrade)
-            return code_revision()
-    except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == asyncpg.LockNotAvailableError.sqlstate:
-            raise SchemaMismatch(
-                f"The schema was not changed: something kept a table in use for {_LOCK_TIMEOUT}. Try again."
-            ) from error
-        raise
-    finally:
-        await engine.dispose()
+    from idp.store import migrations  # Alembic takes as long to import as the service to start, and is needed once
+
+    return await migrations.apply(dsn)
 
 
-async def _is_behind(dsn: str) -> bool:
+async def is_behind(dsn: str) -> bool:
+    """Whether there is something to migrate. Raises SchemaMismatch when the schema is newer and not made for us."""
     version, code = await read(dsn), code_revision()
     if version.revision is None or version.revision < code:
         return True
     check(version, code)
     return False
-
-
-def _engine(dsn: str) -> AsyncEngine:
-    """An engine over the DSN as asyncpg reads it, so that one DSN means one thing everywhere, `sslmode` included.
-
-    A migration that waits for a table holds up every query that comes after it, so it does not wait for long.
-    """
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        connection = await asyncpg.connect(dsn)
-        await connection.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
-        return connection
-
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=sa.NullPool)
-
-
-@contextlib.asynccontextmanager
-async def _locked(engine: AsyncEngine) -> AsyncIterator[None]:
-    """Holds a session lock on a connection of its own, which goes with the process.
-
-    It is polled for in autocommit: waiting inside a transaction would stop `create index concurrently`.
-    """
-    async with engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        while not await connection.scalar(sa.text("select pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):  # noqa: ASYNC110
-            await asyncio.sleep(_WAIT)
-        try:
-            yield
-        finally:
-            await connection.execute(sa.text("select pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -19,7 +19,18 @@ async def test_alive(http: httpx.AsyncClient) -> None:
 async def test_ready(http: httpx.AsyncClient) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 200
-    assert {"database", "keys", "clock"} <= answer.json()["checks"].keys()
+    assert answer.json()["checks"] == dict.fromkeys(("database", "schema", "keys", "clock"), "ok")
+
+
+async def test_a_schema_that_has_moved_on_is_not_served(http: httpx.AsyncClient, directory: Directories) -> None:
+    """A newer version has migrated it under this one."""
+    try:
+        await directory.store.executor.execute("update schema_info set minimum_revision = '9999'")
+        answer = await http.get("/readyz")
+    finally:
+        await directory.store.executor.execute("update schema_info set minimum_revision = '0001'")
+    assert answer.status_code == 503
+    assert "Start a newer version" in answer.json()["checks"]["schema"]
 
 
 async def test_metrics(http: httpx.AsyncClient, directory: Directories) -> None:

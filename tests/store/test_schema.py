@@ -9,8 +9,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 
-from idp.store import schema
+from idp.store import migrations, schema
 from idp.store.schema import SchemaMismatch, SchemaVersion, check
 from tests.store.observing import observing
 
@@ -20,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 MIGRATE = """
 import asyncio, sys
-from idp.store import schema
+from idp.store import migrations, schema
 
-schema._LOCK_TIMEOUT = sys.argv[3]
+migrations._LOCK_TIMEOUT = sys.argv[3]
 
 async def main():
     print(*await asyncio.gather(*(schema.migrate(sys.argv[1]) for _ in range(int(sys.argv[2])))))
@@ -52,7 +53,7 @@ class Installation:
 
     def add_migration(self, *statements: str) -> None:
         text = NEXT_MIGRATION.format(next=NEXT, code=CODE, statements=statements)
-        (self.folder / "idp/_migrations/versions/next.py").write_text(text)
+        (self.folder / "idp/_migrations/versions/9999_next.py").write_text(text)
 
     def start(self, dsn: str, *, times: int = 1, lock_timeout: str = "3s") -> "subprocess.Popen[str]":
         """Migrates `times` at once in one process."""
@@ -141,19 +142,19 @@ async def test_a_migration_does_not_hold_up_the_service_behind_a_long_query(
 
 async def test_at_head_it_waits_for_no_lock(database: str) -> None:
     async with observing(database) as observer:
-        await observer.session.execute("select pg_advisory_lock($1)", schema._LOCK)
+        await observer.session.execute("select pg_advisory_lock($1)", migrations._LOCK)
         async with asyncio.timeout(10):
             assert await schema.migrate(database) is None
 
 
 async def test_who_waited_behind_a_newer_version_leaves_its_schema_alone(empty_database: str) -> None:
     async with observing(empty_database) as observer:
-        await observer.session.execute("select pg_advisory_lock($1)", schema._LOCK)
+        await observer.session.execute("select pg_advisory_lock($1)", migrations._LOCK)
         waiting = asyncio.create_task(schema.migrate(empty_database))
         await asyncio.sleep(0.2)
         assert not waiting.done()
         await _pretend(observer.session, NEXT, CODE)
-        await observer.session.execute("select pg_advisory_unlock($1)", schema._LOCK)
+        await observer.session.execute("select pg_advisory_unlock($1)", migrations._LOCK)
         assert await waiting is None
 
 
@@ -197,3 +198,11 @@ def test_may_serve(version: SchemaVersion) -> None:
 def test_may_not_serve(version: SchemaVersion, advice: str) -> None:
     with pytest.raises(SchemaMismatch, match=advice):
         check(version, "0003")
+
+
+def test_the_files_of_migrations_begin_with_their_revisions() -> None:
+    """By which the code knows its own revision without Alembic."""
+    script = ScriptDirectory(str(schema.migrations_folder()))
+    assert script.get_current_head() == CODE
+    for revision in script.walk_revisions():
+        assert Path(revision.path).name.startswith(f"{revision.revision}_")

@@ -50,10 +50,10 @@ SCHEMAS: Json = {
             "checks": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
-                "description": "`ok`, or what is to be said of it, for each of `database`, `keys` and `clock`.",
+                "description": "`ok`, or what is to be said of it: for `database`, `schema`, `keys` and `clock`.",
             },
         },
-        examples=[{"status": "ready", "checks": {"database": "ok", "keys": "ok", "clock": "ok"}}],
+        examples=[{"status": "ready", "checks": {"database": "ok", "schema": "ok", "keys": "ok", "clock": "ok"}}],
     ),
 }
 
