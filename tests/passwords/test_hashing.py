@@ -172,26 +172,29 @@ def test_known_vectors_of_other_implementations() -> None:
     assert hasher().verify(alphabet + "chars after 72 are ignored", stored) == OUTDATED
 
 
+OF_X = "$2b$04$EZOLWp3cWS9TzSga4yspoO/gAHDkds/aZ42KeiBcXp0axwwZws3D6"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "password",
         "$2b$04$short",
-        foreign("x") + "x",
-        foreign("x") + "\n",
-        " " + foreign("x"),
-        foreign("x").replace("$2b$", "$2x$"),
-        foreign("x").replace("$2b$", "$2$"),
-        foreign("x").replace("$04$", "$+4$"),
-        foreign("x").replace("$04$", "$4$"),
-        foreign("x").replace("$04$", "$03$"),
-        foreign("x").replace("$04$", f"${MAX_FOREIGN_COST + 1}$"),
-        foreign("x").replace("$04$", "$31$"),
-        foreign("x")[:-1] + "/",
+        OF_X + "x",
+        OF_X + "\n",
+        " " + OF_X,
+        OF_X.replace("$2b$", "$2x$"),
+        OF_X.replace("$2b$", "$2$"),
+        OF_X.replace("$04$", "$+4$"),
+        OF_X.replace("$04$", "$4$"),
+        OF_X.replace("$04$", "$03$"),
+        OF_X.replace("$04$", f"${MAX_FOREIGN_COST + 1}$"),
+        OF_X.replace("$04$", "$31$"),
+        OF_X[:-1] + "/",
         "$2b$04$" + "." * 21 + "z" + "." * 31,
         "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
-        hasher().hash("x"),
+        f"$hmac-sha256-bcrypt$p=a8985e2240e1{OF_X}",
     ],
 )
 def test_what_cannot_be_imported_is_refused_in_a_sentence(text: str) -> None:

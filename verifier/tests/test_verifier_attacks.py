@@ -186,7 +186,7 @@ def test_j1_a_der_signature_is_not_the_one_of_jws() -> None:
         {"x5t": base64url(hashlib.sha1(b"certificate", usedforsecurity=False).digest())},
         {"x5t#S256": base64url(hashlib.sha256(b"certificate").digest())},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_j5_a_key_in_the_header_is_ignored(header: dict[str, Any]) -> None:
     with pytest.raises(InvalidSignature):

@@ -58,7 +58,7 @@ def test_j1_only_the_four_algorithms_are_known(alg: object) -> None:
         {"e": "AQAA"},
         {"e": base64url((2**64 + 1).to_bytes(9))},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_rsa_key_that_is_weak_odd_or_for_something_else_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidKey):
