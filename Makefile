@@ -19,7 +19,7 @@ run: $(VENV)/.run ## the real service on an embedded PostgreSQL, set up by itsel
 	@exec $(BIN)/idp dev
 
 test: $(VENV)/.test ## the whole suite, its own PostgreSQL included
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.test ## the fault promises at full count; takes hours
 	$(BIN)/python -m pytest -m chaos $(ARGS)
