@@ -41,6 +41,7 @@ from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
 from idp.housekeeping import Housekeeping
 from idp.issuer import Issuer
+from idp.log import AccessLog
 from idp.metrics import Metrics
 from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
@@ -195,19 +196,20 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         Route("/readyz", health.Readiness(store, keyring, clock, code_revision()).handle),
         Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
     ]
-    below: list[BaseRoute] = [Mount(path, Router(routes, redirect_slashes=False))] if path else routes
+    mount = Mount(path, Router(routes, redirect_slashes=False))
+    access_log = AccessLog(settings.log_format, settings.log_level)
     starlette = Starlette(
-        routes=[*outside, *below],
+        routes=[*outside, mount] if path else [*routes, *outside],  # they are tried in turn: tokens and keys first
         exception_handlers={
             answers.Problem: answers.on_problem,
             HTTPException: answers.on_http_exception,
             DatabaseUnavailable: answers.on_database_unavailable,
         },
-        lifespan=_lifespan(parts),
+        lifespan=_lifespan(parts, access_log),
     )
     starlette.router.redirect_slashes = False  # such a redirect would be built from the Host header (R20)
     app: ASGIApp = Cors(starlette, prefix=path, is_registered=clients.is_registered_origin)
-    app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics])
+    app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics, access_log])
     return _behind_proxies(app, settings.trusted_proxies)
 
 
@@ -215,7 +217,9 @@ _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRA
 """For endpoints that refuse all but POST themselves, in the form of RFC 6749 §5.2."""
 
 
-def _lifespan(parts: Parts) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    parts: Parts, access_log: AccessLog
+) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with parts.running():
@@ -224,6 +228,7 @@ def _lifespan(parts: Parts) -> Callable[[Starlette], contextlib.AbstractAsyncCon
                 yield
             finally:
                 measuring.cancel()
+                access_log.flush()
 
     return lifespan
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 Ticker = Callable[[], float]
 
 
+_SINCE_BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def since_boot() -> float:
     """Seconds since boot, a suspend of the machine included where the system counts it."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_SINCE_BOOT)
 
 
 SMALLEST_STEP = 5.0

@@ -4,13 +4,21 @@ What a requester chose (a path, a name) can hold anything: JSON escapes it, and 
 line can be forged and no terminal commanded.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
 import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 import orjson
+
+from idp.protocol.authorization import Origin
+
+Details = Mapping[str, object]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -19,35 +27,87 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
-class JsonFormatter(logging.Formatter):
-    """A JSON object a line: time (RFC 3339), level, logger, event, and what belongs to the event."""
+class Line(Protocol):
+    """Writes an event as a line. `created` is in POSIX seconds; `details` belong to the event."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-            **_extras(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return _dumped(line)
+    def __call__(
+        self, created: float, level: str, logger: str, event: str, details: Details, exception: str = ""
+    ) -> str: ...
 
 
-class ConsoleFormatter(logging.Formatter):
+def json_line(created: float, level: str, logger: str, event: str, details: Details, exception: str = "") -> str:
+    """A JSON object: time (RFC 3339), level, logger, event, and what belongs to the event."""
+    line = {
+        "time": datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds"),
+        "level": level,
+        "logger": logger,
+        "event": event,
+        **details,
+    }
+    return _dumped({**line, "exception": exception} if exception else line)
+
+
+def console_line(created: float, level: str, logger: str, event: str, details: Details, exception: str = "") -> str:  # noqa: ARG001
     """`12:34:56 info  request  method=GET status=200`; what could command a terminal is escaped."""
+    clock = datetime.fromtimestamp(created).astimezone().strftime("%H:%M:%S")
+    told = " ".join(f"{name}={_visible(str(value))}" for name, value in details.items())
+    line = f"{clock} {level:7} {_visible(event)}  {told}".rstrip()
+    # Indented, because the text of an error can hold what a requester chose, and must not pass for a line.
+    return "\n".join([line, *(f"    {_visible(part)}" for part in exception.split("\n") if part)])
+
+
+LINES: Mapping[str, Line] = {"json": json_line, "console": console_line}
+"""By the names that IDP_LOG_FORMAT takes."""
+
+
+class LineFormatter(logging.Formatter):
+    """Formats records of `logging` as such lines."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        details = " ".join(f"{name}={_visible(str(value))}" for name, value in _extras(record).items())
-        line = f"{time} {record.levelname.lower():7} {_visible(record.getMessage())}  {details}".rstrip()
-        return "\n".join([line, *self._traceback(record)])
+        exception = self.formatException(record.exc_info) if record.exc_info else ""
+        level = record.levelname.lower()
+        return self._line(record.created, level, record.name, record.getMessage(), _extras(record), exception)
 
-    def _traceback(self, record: logging.LogRecord) -> list[str]:
-        """Indented, because the text of an error can hold what a requester chose, and must not pass for a line."""
-        text = self.formatException(record.exc_info) if record.exc_info else ""
-        return [f"    {_visible(line)}" for line in text.split("\n") if line]
+
+class AccessLog:
+    """A line for each answer, unless only warnings are wanted.
+
+    `logging` takes longer over a line than the service over some answers, so these go by themselves: all that came
+    in `interval` seconds together.
+    """
+
+    def __init__(self, log_format: str, level: str, *, interval: float = 0.1) -> None:
+        self._line = LINES[log_format]
+        self._is_on = logging.getLevelName(level) <= logging.INFO
+        self._interval = interval
+        self._waiting: list[tuple[float, Details]] = []
+
+    def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin) -> None:
+        """Writes the answer down, a moment later."""
+        if not self._is_on:
+            return
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(self._interval, self.flush)
+        details = {
+            "route": route,
+            "method": method,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "source": origin.source,
+            "request_id": origin.request_id,
+        }
+        self._waiting.append((time.time(), details))
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        waiting, self._waiting = self._waiting, []
+        lines = [self._line(at, "info", "idp.access", "request", details) + "\n" for at, details in waiting]
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
 
 
 def _dumped(line: dict[str, object]) -> str:
@@ -66,7 +126,7 @@ def _visible(text: str) -> str:
 def configure(log_format: str, level: str) -> None:
     """Sends everything to standard error, in one format. uvicorn's access log is ours (`idp.access`)."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(ConsoleFormatter() if log_format == "console" else JsonFormatter())
+    handler.setFormatter(LineFormatter(LINES[log_format]))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

@@ -28,6 +28,7 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
         key_encryption_keys=(SealingKey(KEY_ENCRYPTION_KEY),),
         password_peppers=(PEPPER,),
         bcrypt_cost=4,
+        log_level="WARNING",
         default_client_id=DEFAULT_CLIENT,
     )
     return replace(plain, **changes)

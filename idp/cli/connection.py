@@ -69,13 +69,17 @@ class Connection(HttpToolsProtocol):
             self._set_deadline()
 
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if self._received > MAX_HEAD and self._head_size > MAX_HEAD:
             self._refuse(431)
             raise _HeadTooLarge
         super().on_headers_complete()
         self._in_head = False
         if isinstance(self.server_state, State) and self.server_state.draining:
             self.cycle.keep_alive = False
+
+    @property
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IsRegistered = Callable[[str], Awaitable[bool]]
@@ -26,7 +25,7 @@ class Cors:
         self._is_registered = is_registered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
+        origin = _origin(scope) if scope["type"] == "http" else None
         if origin is None:
             await self._app(scope, receive, send)
             return
@@ -54,3 +53,7 @@ class Cors:
         exposed = (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After, X-Request-Id, ETag")
         marks = [(b"access-control-allow-origin", allowed.encode("latin-1")), exposed]
         return marks if allowed == "*" else [*marks, (b"vary", b"Origin")]
+
+
+def _origin(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)

@@ -36,19 +36,22 @@ async def parse_form(request: Request) -> Form:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body of at most `limit` bytes. Raises InvalidRequestError with status 413 as soon as it is longer."""
-    too_large = InvalidRequestError(f"The body must not be larger than {limit} bytes.", status_code=413)
     if int(request.headers.get("content-length") or 0) > limit:
-        raise too_large
+        raise _too_large(limit)
     chunks, size = [], 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
-                raise too_large
+                raise _too_large(limit)
             chunks.append(chunk)
     except ClientDisconnect:
         raise InvalidRequestError("The request ended before its body was complete.") from None
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> InvalidRequestError:
+    return InvalidRequestError(f"The body must not be larger than {limit} bytes.", status_code=413)
 
 
 def _form(body: bytes) -> Form:

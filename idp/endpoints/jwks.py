@@ -36,11 +36,12 @@ class JwksEndpoint:
 
 def reader_name(request: Request) -> str:
     """Who reads: the name that it gives itself with `?verifier=`, else its software and where it comes from."""
-    name = request.query_params.get("verifier", "")
+    name = request.query_params.get("verifier") if request.scope["query_string"] else None
     if not name:
         agent = request.headers.get("user-agent", "unknown software")
         name = f"{agent[:80]} at {origin_of(request.scope).source}"
-    return "".join(char if char.isprintable() else "?" for char in name[:120])
+    name = name[:120]
+    return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
 
 
 def is_current(if_none_match: str | None, etag: str) -> bool:

@@ -1,12 +1,14 @@
 """The audit log: rows are added, never changed."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 
 from idp.protocol.audit import AuditEvent
+from idp.protocol.authorization import Origin
 from idp.store.database import Executor, Row
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -38,12 +40,12 @@ class AuditLog:
         """Stores the events, at least one, with one statement and in their order."""
         await self._executor.execute(
             """insert into audit_log (event, outcome, actor, subject, client_id, source, request_id, detail)
-               select event, outcome, actor, subject, client_id, source, request_id, detail
-               from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                           $8::jsonb[]) with ordinality
-                   as new (event, outcome, actor, subject, client_id, source, request_id, detail, number)
+               select event, outcome, actor, subject, client_id, origin ->> 'source', origin ->> 'request_id', detail
+               from rows from (jsonb_to_recordset($1::jsonb) as (
+                   event text, outcome text, actor text, subject text, client_id text, origin jsonb, detail jsonb
+               )) with ordinality as new (event, outcome, actor, subject, client_id, origin, detail, number)
                order by number""",
-            *zip(*map(_values, events), strict=True),
+            _json(events),
         )
 
     async def page(
@@ -81,17 +83,23 @@ class AuditLog:
         return {row["client_id"]: row["tokens"] for row in rows}
 
 
-def _values(event: AuditEvent) -> Iterable[str | None]:
-    detail = {_storable(name): _storable(value) for name, value in event.detail.items()}
-    return (
-        event.event,
-        event.outcome,
-        event.actor and _storable(event.actor),
-        event.subject and _storable(event.subject),
-        event.client_id and _storable(event.client_id),
-        _storable(event.origin.source),
-        _storable(event.origin.request_id),
-        orjson.dumps(detail).decode(),
+def _json(events: Sequence[AuditEvent]) -> str:
+    """All events as one document: for a thousand of them, one parameter costs a fraction of eight arrays."""
+    with contextlib.suppress(TypeError):  # halves of surrogate pairs
+        text = orjson.dumps(events)
+        if b"\\u0000" not in text:
+            return text.decode()
+    return orjson.dumps([*map(_cleaned, events)]).decode()
+
+
+def _cleaned(event: AuditEvent) -> AuditEvent:
+    return replace(
+        event,
+        origin=Origin(_storable(event.origin.source), _storable(event.origin.request_id)),
+        actor=event.actor and _storable(event.actor),
+        subject=event.subject and _storable(event.subject),
+        client_id=event.client_id and _storable(event.client_id),
+        detail={_storable(name): _storable(value) for name, value in event.detail.items()},
     )
 
 
