@@ -43,13 +43,13 @@ class SubjectTokens:
         if await self.tokens.is_revoked(claims):
             raise VerificationError("the token was revoked")
         return SubjectToken(
-            claims.sub,
-            claims.jti,
-            claims.scopes,
-            claims.exp,
-            await self._authentication(claims),
-            self.tokens.family_id(claims),
-            claims.get("act"),
+            subject=claims.sub,
+            jti=claims.jti,
+            scope=claims.scopes,
+            expires_at=claims.exp,
+            authentication=await self._authentication(claims),
+            family_id=self.tokens.family_id(claims),
+            act=claims.get("act"),
         )
 
     async def _authentication(self, claims: Claims) -> Authentication | None:

@@ -27,13 +27,14 @@ class TokenExchangeGrant:
         token_type = issued_token_type(request.form)
         audience = exchanged_audience((*request.resources, *request.audiences), client)
         subject = await self._subject_tokens.read(request)
+        scope = exchanged_scope(request.scope, subject, client)
+        exchange = Exchange(
+            subject=subject.subject,
+            subject_jti=subject.jti,
+            expires_at=subject.expires_at,
+            act=exchanged_act(subject, client),
+            issued_token_type=token_type,
+        )
         return Authorization(
-            client,
-            exchanged_scope(request.scope, subject, client),
-            audience,
-            subject.authentication,
-            subject.family_id,
-            exchange=Exchange(
-                subject.subject, subject.jti, subject.expires_at, exchanged_act(subject, client), token_type
-            ),
+            client, scope, audience, subject.authentication, family_id=subject.family_id, exchange=exchange
         )

@@ -1,7 +1,6 @@
 """Token exchange (RFC 8693): an API exchanges a token that was sent to it for one that it can send on. Pure decisions.
 
-Nothing grows on the way: not the scope, not the time that is left, not the list of those who act for the subject
-without being seen.
+Nothing grows on the way, neither the scope nor the time that is left, and whoever acted before stays named.
 """
 
 from collections.abc import Mapping, Sequence
