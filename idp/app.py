@@ -17,9 +17,11 @@ from idp.clock import DatabaseClock, since_boot
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
 from idp.directory.families import Families
+from idp.directory.issued_tokens import IssuedTokens
 from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
+from idp.directory.subject_tokens import SubjectTokens
 from idp.endpoints import answers, health
 from idp.endpoints.admin_audit import AdminAuditEndpoint
 from idp.endpoints.admin_clients import AdminClientsEndpoint
@@ -30,7 +32,6 @@ from idp.endpoints.cors import Cors
 from idp.endpoints.docs import DocsEndpoint
 from idp.endpoints.envelope import Envelope
 from idp.endpoints.introspection import IntrospectionEndpoint
-from idp.endpoints.issued_tokens import IssuedTokens
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
@@ -151,7 +152,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     bearer = Bearer(issued, store.users, parts.audit)
     requests = ClientRequests(clients, parts.audit, clock)
     families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
-    supported = grants(Ports(settings.issuer, clock, login, families))
+    subject_tokens = SubjectTokens(issued, store, parts.audit)
+    supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens))
     token = TokenEndpoint(
         requests,
         supported,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idp.protocol.authorization import Authorization
 from idp.protocol.ports import Clock, Signer
-from idp.protocol.tokens import ACCESS_TOKEN_TYPE, TokenResponse, access_token_claims
+from idp.protocol.tokens import ACCESS_TOKEN_TYPE, TokenResponse, access_token_claims, lifetime_of
 
 
 def random_jti() -> str:
@@ -27,12 +27,20 @@ class Issuer:
     async def issue(self, authorization: Authorization) -> TokenResponse:
         """Signs an access token. One reading of the clock picks the key, `iat` and `exp`.
 
-        Raises NoSigningKeyError when no key may sign now.
+        Raises NoSigningKeyError when no key may sign now, InvalidRequestError when no time is left for the token.
         """
         now = self.clock()
+        lifetime = lifetime_of(authorization, now=int(now), ttl=self.access_token_ttl)
         jti = self.new_jti()
-        claims = access_token_claims(
-            authorization, issuer=self.name, now=int(now), lifetime=self.access_token_ttl, jti=jti
-        )
+        claims = access_token_claims(authorization, issuer=self.name, now=int(now), lifetime=lifetime, jti=jti)
         token, kid = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
-        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti, kid, authorization.refresh_token)
+        exchange = authorization.exchange
+        return TokenResponse(
+            token,
+            lifetime,
+            authorization.scope,
+            jti,
+            kid,
+            authorization.refresh_token,
+            exchange.issued_token_type if exchange else None,
+        )

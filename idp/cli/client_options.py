@@ -19,6 +19,7 @@ LISTS = {
     "origin": "origins",
     "scope": "scopes",
     "audience": "audiences",
+    "resource-id": "resource_ids",
 }
 """The options that may be given several times, and the members of a client that they make."""
 
@@ -30,6 +31,7 @@ _OPTIONS = (
     click.option("--origin", "origins", multiple=True, metavar="O", help="A web origin that may call /token."),
     click.option("--scope", "scopes", multiple=True, metavar="S", help="A scope it may ask for."),
     click.option("--audience", "audiences", multiple=True, metavar="A", help="A resource service, as absolute URI."),
+    click.option("--resource-id", "resource_ids", multiple=True, metavar="R", help="A resource service that it is."),
     click.option("--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS)),
     click.option("--introspect/--no-introspect", "may_introspect", default=None, help="May it ask /introspect?"),
     click.option("--jwks-uri", metavar="U", help="Where its public keys are, for private_key_jwt."),

@@ -10,13 +10,14 @@ from idp.protocol.client import Client, ClientSecret, secret_digest
 from idp.protocol.client_authentication import METHODS
 from idp.protocol.redirection import is_origin, redirect_uri_problem
 from idp.protocol.scope import is_scope_token
+from idp.protocol.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from idp.store import Aggregates, Store
 
 MIN_CHOSEN_SECRET = 32
 SECRET_OVERLAP = 7 * 86400
 """Seconds for which the old secret works beside the new one."""
 
-GRANT_TYPES = ("password", "client_credentials", "authorization_code", "refresh_token")
+GRANT_TYPES = ("password", "client_credentials", "authorization_code", "refresh_token", TOKEN_EXCHANGE)
 """What a client may be registered for; more than works yet, so that clients can be prepared."""
 
 
@@ -57,10 +58,14 @@ def _metadata_problem(client: Client) -> str | None:
         "A public client has no secret to act for itself with; leave out client_credentials.": (
             not (client.is_public and acts_for_itself)
         ),
+        "A public client cannot prove that a token was sent to it; leave out the token exchange.": (
+            not (client.is_public and TOKEN_EXCHANGE in client.grant_types)
+        ),
         "A scope consists of printable ASCII other than space, quote and backslash (RFC 6749 §3.3).": (
             all(map(is_scope_token, client.scopes))
         ),
         "An audience must be an absolute URI without a fragment.": all(map(is_resource_uri, client.audiences)),
+        "A resource id must be an absolute URI without a fragment.": all(map(is_resource_uri, client.resource_ids)),
         "An origin must be like https://app.example.com.": all(map(is_origin, client.origins)),
     }
     return next((sentence for sentence, kept in rules.items() if not kept), None)

@@ -38,6 +38,7 @@ def client_record(client: Client) -> dict[str, Any]:
         "jwks_uri": client.jwks_uri,
         "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
         "impersonate": client.may_impersonate,
+        "resource_ids": list(client.resource_ids),
     }
 
 
@@ -127,6 +128,7 @@ def _client(members: Members) -> Client:
         jwks_uri=members.take("jwks_uri", text, None),
         dpop_bound_access_tokens=members.take("dpop_bound_access_tokens", flag, False),
         may_impersonate=members.take("impersonate", flag, False),
+        resource_ids=members.take("resource_ids", texts, ()),
     )
     members.finish()
     return client

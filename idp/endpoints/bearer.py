@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from idp.directory.issued_tokens import IssuedTokens
 from idp.endpoints.answers import Problem
 from idp.endpoints.envelope import origin_of
-from idp.endpoints.issued_tokens import IssuedTokens
 from idp.protocol.audit import Actor, AuditEvent
 from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.ports import Audit

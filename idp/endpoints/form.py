@@ -25,6 +25,10 @@ class Form:
     def resources(self) -> tuple[str, ...]:
         return self.repeated.get("resource", ())
 
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        return self.repeated.get("audience", ())
+
 
 async def parse_form(request: Request) -> Form:
     """Reads the body. Raises InvalidRequestError for anything but a well-formed form, 413 in status for a huge one."""

@@ -8,16 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.directory.families import Families
+from idp.directory.issued_tokens import ANY_AUDIENCE, IssuedTokens
 from idp.endpoints.answers import json_answer
 from idp.endpoints.client_requests import ClientRequests, answered
-from idp.endpoints.issued_tokens import ANY_AUDIENCE, IssuedTokens
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError, UnauthorizedClientError
 from idp.store.users import Users
 from idp_verifier import Claims, VerificationError
 
 _INACTIVE = {"active": False}
-_SHOWN = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "username", "auth_time", "amr", "roles")
+_SHOWN = (
+    "iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "username", "auth_time", "amr", "roles", "act",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class IntrospectionEndpoint:
 
     def _concerns(self, claims: Claims, client: Client) -> bool:
         """A resource service may ask of tokens that are for it, a client of its own (§4: no scanning of others')."""
-        return claims.client_id == client.client_id or bool(set(claims.audience) & set(client.audiences))
+        return claims.client_id == client.client_id or bool(
+            set(claims.audience) & {*client.audiences, *client.resource_ids}
+        )
 
     async def _is_of_somebody(self, claims: Claims) -> bool:
         """A disabled person's tokens are not good any more."""

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.directory.families import Families
+from idp.directory.issued_tokens import ANY_AUDIENCE, IssuedTokens
 from idp.endpoints.answers import NO_STORE
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
-from idp.endpoints.issued_tokens import ANY_AUDIENCE, IssuedTokens
 from idp.protocol.audit import AuditEvent
 from idp.protocol.errors import InvalidGrantError, InvalidRequestError
 from idp.store import Aggregates, Store

@@ -55,7 +55,10 @@ class TokenEndpoint:
             grant = self.select_grant(asked.form, client)
             # Nothing is spent in vain: a refresh token would be, whose window for retries may end before this outage.
             self.check_signing()
-            outcome = await grant.exchange(TokenRequest(client, asked.form.values, asked.form.resources, asked.origin))
+            form = asked.form
+            outcome = await grant.exchange(
+                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences)
+            )
             if isinstance(outcome, OAuth2Error):
                 raise outcome
         except EXCESSES as error:
@@ -96,6 +99,8 @@ class TokenEndpoint:
     ) -> None:
         client_id = authorization.client.client_id
         detail = {"grant_type": grant_type, "jti": response.jti, "kid": response.kid, "scope": " ".join(response.scope)}
+        if authorization.exchange:  # who follows these finds every token that came of a login
+            detail["subject_jti"] = authorization.exchange.subject_jti
         subject = authorization.subject
         self.audit.record(AuditEvent("token.issued", "success", asked.origin, client_id, subject, client_id, detail))
         self.metrics.token_issued(grant_type)

@@ -12,6 +12,7 @@ from typing import Protocol
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.password import PasswordGrant
 from idp.grants.refresh_token import RefreshTokenGrant
+from idp.grants.token_exchange import TokenExchangeGrant
 from idp.protocol.authorization import Authorization, TokenRequest
 from idp.protocol.errors import OAuth2Error
 from idp.protocol.ports import Ports
@@ -32,6 +33,7 @@ GRANTS: tuple[type[Grant], ...] = (
     PasswordGrant,
     ClientCredentialsGrant,
     RefreshTokenGrant,
+    TokenExchangeGrant,
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from idp.protocol.client import Client
@@ -19,12 +20,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent."""
+    """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent.
+
+    `resources` and `audiences` are the two that may come more than once (RFC 8707 §2, RFC 8693 §2.1).
+    """
 
     client: Client
     form: Mapping[str, str] = field(repr=False)
     resources: tuple[str, ...]
     origin: Origin
+    audiences: tuple[str, ...] = ()
 
     def required(self, name: str) -> str:
         """The parameter's value; raises InvalidRequestError when it is missing."""
@@ -48,6 +53,21 @@ class Authentication:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a token inherits from the subject token that it is exchanged for (RFC 8693 §2.1).
+
+    It never outlives it: `expires_at`, in POSIX seconds. `act` says who acts for the subject (§4.1), if anybody does
+    openly.
+    """
+
+    subject: str
+    subject_jti: str
+    expires_at: float
+    act: Mapping[str, Any] | None
+    issued_token_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself."""
 
@@ -57,7 +77,10 @@ class Authorization:
     authentication: Authentication | None = None
     family_id: UUID | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    exchange: Exchange | None = None
 
     @property
     def subject(self) -> str:
+        if self.exchange:
+            return self.exchange.subject
         return str(self.authentication.user.id) if self.authentication else self.client.client_id

@@ -29,7 +29,8 @@ def secret_digest(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client. `audiences` are the resource servers that its tokens may be for.
+    """A registered client. `audiences` are the resource servers that its tokens may be for; `resource_ids` are those
+    that it is itself (RFC 9728 §1.2), so that tokens for them are tokens that were sent to it.
 
     Its own public keys are in `jwks`, or where `jwks_uri` says. `dpop_bound_access_tokens` (RFC 9449 §5.2) means that
     it gets no other tokens; `may_impersonate`, that it may get tokens that do not name it as actor (RFC 8693 §1.1).
@@ -50,6 +51,7 @@ class Client:
     jwks_uri: str | None = None
     dpop_bound_access_tokens: bool = False
     may_impersonate: bool = False
+    resource_ids: tuple[str, ...] = ()
 
     @property
     def is_public(self) -> bool:

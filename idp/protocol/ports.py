@@ -7,6 +7,7 @@ from typing import Protocol
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.errors import OAuth2Error
+from idp.protocol.token_exchange import SubjectToken
 
 Clock = Callable[[], float]
 """Reads the time: POSIX seconds of the database, the same for every instance."""
@@ -40,6 +41,13 @@ class RefreshFamilies(Protocol):
         """What the client may have for this refresh token, its successor included."""
 
 
+class SubjectTokens(Protocol):
+    """Access tokens of ours, in the hands of those whom they were sent to."""
+
+    async def read(self, request: TokenRequest) -> SubjectToken:
+        """The `subject_token` of a request. Raises InvalidRequestError when it is not good, or not for this client."""
+
+
 class Audit(Protocol):
     """Where security events go when they are not part of a transaction."""
 
@@ -62,3 +70,4 @@ class Ports:
     clock: Clock
     login: PasswordLogin
     families: RefreshFamilies
+    subject_tokens: SubjectTokens

@@ -4,11 +4,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idp.protocol.authorization import Authorization
+from idp.protocol.errors import InvalidRequestError
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 
 FAMILY_CLAIM = "family_id"
 """Ours: names the family of refresh tokens that an access token goes with, so that it can end with it."""
+
+
+def lifetime_of(authorization: Authorization, *, now: int, ttl: int) -> int:
+    """Seconds for which a token is good: `ttl`, but an exchanged one no longer than its subject token.
+
+    Raises InvalidRequestError when that has expired meanwhile (RFC 8693 §2.2.2).
+    """
+    if authorization.exchange is None:
+        return ttl
+    left = int(authorization.exchange.expires_at) - now
+    if left < 1:
+        raise InvalidRequestError("The subject token has expired.")
+    return min(ttl, left)
 
 
 def access_token_claims(
@@ -29,6 +43,8 @@ def access_token_claims(
         claims["scope"] = " ".join(authorization.scope)
     if authorization.authentication:
         claims |= _claims_of_person(authorization)
+    if authorization.exchange and authorization.exchange.act:
+        claims["act"] = authorization.exchange.act
     return claims
 
 
@@ -50,7 +66,8 @@ def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """A successful answer (RFC 6749 §5.1). `jti` and `kid` are for the audit log."""
+    """A successful answer (RFC 6749 §5.1), to an exchange with `issued_token_type` (RFC 8693 §2.2.1). `jti` and `kid`
+    are for the audit log."""
 
     access_token: str = field(repr=False)
     expires_in: int
@@ -58,6 +75,7 @@ class TokenResponse:
     jti: str
     kid: str
     refresh_token: str | None = field(default=None, repr=False)
+    issued_token_type: str | None = None
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -67,4 +85,6 @@ class TokenResponse:
         }
         if self.refresh_token:
             body["refresh_token"] = self.refresh_token
+        if self.issued_token_type:
+            body["issued_token_type"] = self.issued_token_type
         return body | ({"scope": " ".join(self.scope)} if self.scope else {})

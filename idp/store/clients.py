@@ -9,7 +9,8 @@ from idp.protocol.client import Client, ClientSecret
 from idp.store.database import Executor, Row
 
 _COLUMNS = """client_id, name, token_endpoint_auth_method, grant_types, scopes, audiences, redirect_uris,
-    post_logout_redirect_uris, origins, may_introspect, jwks, jwks_uri, dpop_bound_access_tokens, may_impersonate"""
+    post_logout_redirect_uris, origins, may_introspect, jwks, jwks_uri, dpop_bound_access_tokens, may_impersonate,
+    resource_ids"""
 
 _SELECT = f"""select {_COLUMNS},
     array(select digest from client_secrets s where s.client_id = c.client_id order by created_at, digest) as digests,
@@ -46,7 +47,7 @@ class Clients:
         try:
             await self._executor.execute(
                 f"""insert into clients ({_COLUMNS})
-                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)""",
+                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)""",
                 *_values(client),
             )
         except asyncpg.UniqueViolationError:
@@ -61,7 +62,7 @@ class Clients:
                 """update clients set name = $2, token_endpoint_auth_method = $3, grant_types = $4, scopes = $5,
                    audiences = $6, redirect_uris = $7, post_logout_redirect_uris = $8, origins = $9,
                    may_introspect = $10, jwks = $11, jwks_uri = $12, dpop_bound_access_tokens = $13,
-                   may_impersonate = $14, updated_at = now()
+                   may_impersonate = $14, resource_ids = $15, updated_at = now()
                where client_id = $1""",
                 *_values(client),
             )
@@ -122,6 +123,7 @@ def _values(client: Client) -> tuple[object, ...]:
         client.jwks_uri,
         client.dpop_bound_access_tokens,
         client.may_impersonate,
+        list(client.resource_ids),
     )
 
 
@@ -142,4 +144,5 @@ def _client(row: Row) -> Client:
         jwks_uri=row["jwks_uri"],
         dpop_bound_access_tokens=row["dpop_bound_access_tokens"],
         may_impersonate=row["may_impersonate"],
+        resource_ids=tuple(row["resource_ids"]),
     )

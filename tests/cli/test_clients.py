@@ -36,6 +36,7 @@ def web(idp: Idp) -> str:
         *("--redirect-uri", "https://web.example/b", "--redirect-uri", "https://web.example/a"),
         *("--post-logout-redirect-uri", "https://web.example/bye", "--origin", "https://web.example"),
         *("--scope", "read", "--scope", "write", "--scope", "read", "--audience", "https://api.example"),
+        *("--resource-id", "https://web.example/api"),
         *("--auth-method", "client_secret_post", "--introspect", "--secret-stdin"),
         given=CHOSEN,
     )
@@ -59,6 +60,7 @@ def test_every_option_is_in_the_record_under_its_registered_name(idp: Idp, web: 
         "jwks_uri": None,
         "dpop_bound_access_tokens": False,
         "impersonate": False,
+        "resource_ids": ["https://web.example/api"],
     }
 
 
@@ -100,6 +102,7 @@ def test_without_grants_a_client_gets_those_of_its_kind(idp: Idp) -> None:
         (("--public", "--grant", "client_credentials"), 1),
         (("--redirect-uri", "http://web.example/cb"), 1),
         (("--audience", "not-a-uri"), 1),
+        (("--resource-id", "not-a-uri"), 1),
         (("--origin", "https://web.example/path"), 1),
         (("--scope", "a b"), 1),
     ],

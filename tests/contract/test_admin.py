@@ -172,6 +172,7 @@ class TestClients:
             "jwks_uri": None,
             "dpop_bound_access_tokens": False,
             "impersonate": False,
+            "resource_ids": [],
         }
         assert (await http.get("/admin/clients/robot", headers=headers)).json() == made  # never the secret
         form = {"grant_type": "client_credentials"}

@@ -5,16 +5,17 @@ from uuid import UUID
 
 import pytest
 
-from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
+from idp.protocol.authorization import Authentication, Authorization, Exchange, Origin, TokenRequest
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError
-from idp.protocol.tokens import TokenResponse, access_token_claims
+from idp.protocol.tokens import TokenResponse, access_token_claims, lifetime_of
 from idp.protocol.user import User
 
 CLIENT = Client("app", "An app", "none", frozenset())
 ADA = User(UUID(int=7), "ada@example.com", "Ada", ("admin", "staff"))
 MACHINE = Authorization(CLIENT, ("read", "write"), ("https://one.example",))
 PERSON = replace(MACHINE, authentication=Authentication(ADA, 999.9, ("pwd",)))
+EXCHANGE = Exchange("robot", "i", 1500.9, {"sub": "app"}, "urn:ietf:params:oauth:token-type:jwt")
 
 
 def claims(authorization: Authorization) -> dict[str, object]:
@@ -51,6 +52,25 @@ def test_what_there_is_not_is_not_claimed() -> None:
     assert "scope" not in claims(replace(MACHINE, scope=()))
 
 
+def test_an_exchanged_token_is_the_subjects_and_names_the_actor() -> None:
+    """RFC 8693 §4.1."""
+    exchanged = replace(MACHINE, exchange=EXCHANGE)
+    assert claims(exchanged) == claims(MACHINE) | {"sub": "robot", "act": {"sub": "app"}}
+    assert "act" not in claims(replace(MACHINE, exchange=replace(EXCHANGE, act=None)))
+
+
+@pytest.mark.parametrize(("now", "ttl", "lifetime"), [(1000, 900, 500), (1000, 300, 300), (1499, 300, 1)])
+def test_an_exchanged_token_never_outlives_its_subject_token(now: int, ttl: int, lifetime: int) -> None:
+    assert lifetime_of(replace(MACHINE, exchange=EXCHANGE), now=now, ttl=ttl) == lifetime
+    assert lifetime_of(MACHINE, now=now, ttl=ttl) == ttl
+
+
+@pytest.mark.parametrize("now", [1500, 1501, 2000])
+def test_nothing_is_issued_for_a_subject_token_that_has_expired(now: int) -> None:
+    with pytest.raises(InvalidRequestError, match="expired"):
+        lifetime_of(replace(MACHINE, exchange=EXCHANGE), now=now, ttl=900)
+
+
 def test_nothing_personal_beyond_the_contract_is_in_a_token() -> None:
     assert ADA.email not in str(claims(PERSON))
 
@@ -68,6 +88,7 @@ def test_the_answer() -> None:
         "scope": "read write",
     }
     assert "scope" not in replace(answer, scope=()).body()
+    assert replace(answer, issued_token_type="t").body() == answer.body() | {"issued_token_type": "t"}
     assert "token'" not in repr(answer)
 
 

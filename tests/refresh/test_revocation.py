@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from idp.cli.directories import Directories
-from idp.endpoints.issued_tokens import IssuedTokens
+from idp.directory.issued_tokens import IssuedTokens
 from idp.protocol.audit import OPERATOR
 from idp_verifier import Claims
 from keys.keyring import Keyring

@@ -12,6 +12,7 @@ from tests import builders
 from tests.builders import PASSWORD
 from tests.conftest import CreateDatabase
 from tests.contract.asking import ADMIN_CLIENT, admin_token, bearer, claims, token
+from tests.contract.exchanging import BILLING, ORDERS, STOCK, api, shop
 from tests.contract.test_users import GOOD_PASSWORD
 from tests.security.instance import Instance, instance
 from tests.service import DEFAULT_CLIENT
@@ -45,6 +46,13 @@ async def recorded(idp: Instance, answer: httpx.Response) -> list[dict[str, Any]
     events = [dict(row) for row in rows]
     assert all(event.pop("source") == SOURCE for event in events)
     return events
+
+
+async def details(idp: Instance, answer: httpx.Response) -> dict[str, str]:
+    """What the one event of the request says beyond that."""
+    records = await idp.store.audit.page(limit=20)
+    (written,) = [record for record in records if record.request_id == answer.headers["x-request-id"]]
+    return dict(written.detail)
 
 
 def event(
@@ -95,6 +103,27 @@ async def test_clients(idp: Instance, http: httpx.AsyncClient) -> None:
     malformed = await http.post("/token", data=form, headers={"authorization": "Basic ???"})
     for answer in (unknown, malformed):
         assert await recorded(idp, answer) == [event("client.authentication_failed", "failure")]
+
+
+async def test_token_exchange(idp: Instance, http: httpx.AsyncClient) -> None:
+    """Who follows `subject_jti` finds what came of a token; and whose token was tried by the wrong client."""
+    at = await shop(http, idp.directory)
+    orders, person = at.orders.client.client_id, at.user.id
+    subject_token = await at.subject_token()
+    answer = await at.exchange(subject_token)
+    assert await recorded(idp, answer) == [event("token.issued", "success", orders, person, orders)]
+    jti = claims(subject_token)["jti"]
+    assert (await details(idp, answer))["subject_jti"] == jti
+
+    stranger = await api(idp.directory, BILLING, STOCK)
+    name = stranger.client.client_id
+    answer = await at.exchange(subject_token, stranger)
+    assert await recorded(idp, answer) == [event("exchange.refused", "refused", name, person, name)]
+    assert await details(idp, answer) == {"reason": "the token was not sent to this client", "subject_jti": jti}
+    answer = await at.exchange("a.b.c", stranger)
+    assert await recorded(idp, answer) == [event("exchange.refused", "refused", name, None, name)]
+    answer = await at.exchange(subject_token, audience=ORDERS)
+    assert await recorded(idp, answer) == [event("token.refused", "refused", orders, orders, orders)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """J1-J7 and R15 at our own resources: a sample of what the verifier's own suite tries in full."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -9,25 +8,16 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import RSAKey
 
 from idp.cli.directories import Directories
-from keys.sealing import Sealer
 from tests import builders
 from tests.contract.asking import bearer, claims, header, token_of
+from tests.security.forging import b64, issuers_key_of, segment, signed
 from tests.service import Service
 
 ATTACKER = rsa.generate_private_key(65537, 2048)
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def segment(members: dict[str, Any]) -> str:
-    return b64(json.dumps(members).encode())
 
 
 async def accepted(http: httpx.AsyncClient, token: str) -> bool:
@@ -43,18 +33,7 @@ async def good(http: httpx.AsyncClient, directory: Directories) -> str:
 
 @pytest.fixture
 async def issuers_key(service: Service, directory: Directories) -> rsa.RSAPrivateKey:
-    """The key that signs, taken from the database with the key-encryption key: for tokens that only we could make."""
-    stored = (await directory.store.signing_keys.all())[0]
-    assert stored.sealed
-    private = Sealer(service.settings.key_encryption_keys).open(stored.kid, stored.sealed)
-    key = serialization.load_der_private_key(private, None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return key
-
-
-def signed(key: rsa.RSAPrivateKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
-    message = f"{segment(header)}.{segment(claims)}"
-    return f"{message}.{b64(key.sign(message.encode(), padding.PKCS1v15(), SHA256()))}"
+    return await issuers_key_of(service, directory)
 
 
 async def test_the_method_of_these_tests(http: httpx.AsyncClient, good: str, issuers_key: rsa.RSAPrivateKey) -> None:

@@ -22,6 +22,7 @@ FULL = replace(
     jwks={"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]},
     dpop_bound_access_tokens=True,
     may_impersonate=True,
+    resource_ids=("https://app.example/api",),
 )
 LONG = 7 * 86400
 

@@ -48,6 +48,7 @@ _METADATA: Json = {
         "type": "boolean",
         "description": "Whether it may exchange tokens for some that do not name it as actor (RFC 8693 §1.1).",
     },
+    "resource_ids": {**_URIS, "description": "The resource servers that it is: it may exchange tokens for these."},
 }
 _DEFAULTS = {
     "client_name": "The `client_id` by default.",
@@ -69,6 +70,7 @@ _EXAMPLE: Json = {
     "jwks_uri": None,
     "dpop_bound_access_tokens": False,
     "impersonate": False,
+    "resource_ids": [],
 }
 _EXAMPLE_SECRET = "nPrzNtgOhAYm1TkUS4WmZk3jV9Cq0b7yXo2LdE6sFwI"  # noqa: S105 - nobody's
 

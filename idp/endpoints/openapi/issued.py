@@ -33,10 +33,11 @@ SCHEMAS: Json = {
             "auth_time": {"type": "integer"},
             "amr": {"type": "array", "items": {"type": "string"}},
             "roles": {"type": "array", "items": {"type": "string"}},
+            "act": {"type": "object", "description": "Who acts for the subject (RFC 8693 §4.1)."},
         },
         optional=[
             "token_type", "scope", "client_id", "username", "sub", "aud", "iss", "exp", "iat", "jti", "auth_time",
-            "amr", "roles",
+            "amr", "roles", "act",
         ],
         description="What is known of a token (RFC 7662 §2.2).",
     ),

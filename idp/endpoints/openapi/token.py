@@ -3,6 +3,7 @@
 from idp.endpoints.openapi.builders import Json, array, operation, record, request_body, response, schema
 from idp.endpoints.openapi.security import CLIENT
 from idp.grants import GRANTS
+from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE, TOKEN_TYPES
 
 _ERRORS = (
     "invalid_request",
@@ -42,6 +43,29 @@ _REQUEST: Json = {
             "format": "password",
             "description": "`refresh_token`: the token that came with the last answer. It is good once.",
         },
+        "subject_token": {
+            "type": "string",
+            "default": "",
+            "format": "password",
+            "description": "Token exchange (RFC 8693): the access token of ours that was sent to the client.",
+        },
+        "subject_token_type": {
+            "type": "string",
+            "enum": list(TOKEN_TYPES),
+            "default": ACCESS_TOKEN,
+            "description": "Token exchange: what `subject_token` is. Required there.",
+        },
+        "requested_token_type": {
+            "type": "string",
+            "enum": list(TOKEN_TYPES),
+            "default": ACCESS_TOKEN,
+            "description": "Token exchange: what is wanted. An access token of ours is both.",
+        },
+        "audience": array(
+            {"type": "string"},
+            default=[],
+            description="Token exchange: as `resource`; what both name counts. May be repeated.",
+        ),
         "scope": {
             "type": "string",
             "default": "",
@@ -68,7 +92,7 @@ _REQUEST: Json = {
     "if": {"properties": {"grant_type": {"const": "password"}}, "required": ["grant_type"]},
     "then": {"required": ["username", "password"]},
     "description": "Parameters that we do not know are ignored, empty ones count as absent (RFC 6749 §3.2). None but "
-    "`resource` may be repeated.",
+    "`resource` and `audience` may be repeated.",
 }
 
 SCHEMAS: Json = {
@@ -86,9 +110,10 @@ SCHEMAS: Json = {
                 "type": "string",
                 "description": "For a person, where the client has the grant `refresh_token`: replaces the one before.",
             },
+            "issued_token_type": {"enum": list(TOKEN_TYPES), "description": "Token exchange (RFC 8693 §2.2.1)."},
             "scope": {"type": "string", "description": "What was granted; absent when it is nothing."},
         },
-        optional=["scope", "refresh_token"],
+        optional=["scope", "refresh_token", "issued_token_type"],
         description="A token (RFC 6749 §5.1).",
     ),
     "TokenError": record(
@@ -174,6 +199,14 @@ PATHS: Json = {
                         "client_id": "nightly-report",
                         "client_secret": "the secret that was shown once",
                         "scope": "orders:read",
+                    },
+                    "an API that was sent a token": {
+                        "grant_type": GRANT_TYPE,
+                        "client_id": "orders",
+                        "client_secret": "the secret that was shown once",
+                        "subject_token": _EXAMPLE,
+                        "subject_token_type": ACCESS_TOKEN,
+                        "audience": ["https://stock.example.com"],
                     },
                 },
             ),

@@ -45,11 +45,14 @@ class IssuedTokens:
 
         A family with a name that is none of ours, as a predecessor's token may have it, is not known to be good.
         """
-        family = claims.get(FAMILY_CLAIM)
-        family_id = _uuid(family)
-        if family is not None and family_id is None:
+        family_id = self.family_id(claims)
+        if claims.get(FAMILY_CLAIM) is not None and family_id is None:
             return True
         return not await self.revoked.is_good(claims.jti, family_id)
+
+    def family_id(self, claims: Claims) -> UUID | None:
+        """The family of refresh tokens that the token goes with, if it goes with one."""
+        return _uuid(claims.get(FAMILY_CLAIM))
 
     def user_id(self, claims: Claims) -> UUID | None:
         """Whose token it is; None for a client's own. No client_id looks like the UUID of a person (R21)."""
