@@ -1,0 +1,74 @@
+"""Bearer tokens in front of any WSGI application.
+
+    app = BearerMiddleware(app, verifier, scopes=["read"], open_paths=["/healthz", "/static/*"])
+
+The application finds the Claims in `environ["idp_verifier.claims"]`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from http import HTTPStatus
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from idp_verifier.bearer import Header, Refusal, TokenCookie
+from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
+from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
+from idp_verifier.verifier import Verifier
+
+
+class BearerMiddleware:
+    """Lets through what has a good token with all of `scopes`, and `role`; and what goes to one of `open_paths`.
+
+    With `resource` it also answers at the path of its metadata (RFC 9728 §3). CORS belongs outside of it: a
+    browser asks for permission without a token.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        verifier: Verifier,
+        *,
+        scopes: Collection[str] = (),
+        role: str | None = None,
+        open_paths: Iterable[str] = (),
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
+    ) -> None:
+        self._app = app
+        self._guard = Guard(verifier, cookie=cookie, resource=resource)
+        self._scopes = tuple(scopes)
+        self._role = role
+        self._open = OpenPaths.parse(open_paths)
+        self._metadata_path = resource and resource.metadata_path
+        self._metadata = resource.document() if resource else b""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        instead = self._instead(environ)
+        if instead is None:
+            return self._app(environ, start_response)
+        status, headers, body = instead
+        fields = {"Content-Length": str(len(body)), **headers}
+        start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
+        return [body]
+
+    def _instead(self, environ: WSGIEnvironment) -> tuple[int, Mapping[str, str], bytes] | None:
+        """What is answered in place of the application: status, header, body."""
+        path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
+        if environ.get("SCRIPT_NAME", "") + path == self._metadata_path and method in {"GET", "HEAD"}:
+            return 200, METADATA_HEADERS, self._metadata
+        if path in self._open:
+            return None
+        try:
+            environ[CLAIMS] = self._guard.admit_sync(method, header_of(environ), self._scopes, self._role)
+        except Refusal as refusal:
+            return refusal.status, TEXT | refusal.headers, refusal.detail.encode()
+        return None
+
+
+def header_of(environ: WSGIEnvironment) -> Header:
+    """Reads the header of a request as WSGI has it: of each name one value (PEP 3333)."""
+
+    def values(name: str) -> list[str]:
+        value = environ.get("HTTP_" + name.upper().replace("-", "_"))
+        return [] if value is None else [value]
+
+    return values
