@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,11 +70,17 @@ def test_a_stalled_issuer_is_waited_for_no_longer_than_stated(fake_issuer: FakeI
         verifier.verify_sync(fake_issuer.token())
 
 
-def test_a_test_may_end_while_the_issuer_stalls(fake_issuer_key: Signer) -> None:
+def test_a_test_may_end_in_the_middle_of_a_fault(fake_issuer_key: Signer) -> None:
     with FakeIssuer(fake_issuer_key) as issuer, issuer.verifier(timeout=0.05) as verifier:
         issuer.stall()
         with pytest.raises(KeysUnavailable):
             verifier.verify_sync(issuer.token())
+        issuer.go_down()
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(timeout=10)
+            assert not thread.is_alive()
+    assert issuer._place is None
 
 
 def test_g8_a_flood_of_kids_costs_one_fetch(fake_issuer: FakeIssuer, verifier: Verifier) -> None:
