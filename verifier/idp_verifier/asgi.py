@@ -8,7 +8,7 @@ The application finds the Claims in `scope["idp_verifier.claims"]`, for WebSocke
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from idp_verifier.bearer import Header, Refusal, TokenCookie
+from idp_verifier.bearer import Gateway, Refusal, Request, TokenCookie
 from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
@@ -17,6 +17,18 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def _method(scope: Request) -> str:
+    return scope.get("method", "CONNECT")  # type: ignore[no-any-return]  # ASGI has no word for a WebSocket's
+
+
+def _header(scope: Request, name: str) -> list[str]:
+    wanted = name.encode()
+    return [value.decode("latin-1") for field, value in scope["headers"] if field == wanted]
+
+
+ASGI = Gateway(_method, _header)
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
@@ -40,7 +52,7 @@ class BearerMiddleware:
         resource: ProtectedResource | None = None,
     ) -> None:
         self._app = app
-        self._guard = Guard(verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource)
         self._scopes = tuple(scopes)
         self._role = role
         self._open = OpenPaths.parse(open_paths)
@@ -57,32 +69,16 @@ class BearerMiddleware:
 
     async def _instead(self, scope: Scope) -> tuple[int, Mapping[str, str], bytes] | None:
         """What is answered in place of the application: status, header, body."""
-        path, method = scope["path"], method_of(scope)
-        if path == self._metadata_path and method in {"GET", "HEAD"}:
+        path = scope["path"]
+        if path == self._metadata_path and _method(scope) in {"GET", "HEAD"}:
             return 200, METADATA_HEADERS, self._metadata
         if path.removeprefix(scope.get("root_path", "")) in self._open:
             return None
         try:
-            scope[CLAIMS] = await self._guard.admit(method, header_of(scope), self._scopes, self._role)
+            scope[CLAIMS] = await self._guard.admit(scope, self._scopes, self._role)
         except Refusal as refusal:
             return refusal.status, TEXT | refusal.headers, refusal.detail.encode()
         return None
-
-
-def method_of(scope: Mapping[str, Any]) -> str:
-    """The method of a request; that of a WebSocket's, which ASGI does not tell, is CONNECT (RFC 8441 §4)."""
-    return scope.get("method", "CONNECT")  # type: ignore[no-any-return]
-
-
-def header_of(scope: Mapping[str, Any]) -> Header:
-    """Reads the header of a request as ASGI has it."""
-    fields = scope["headers"]
-
-    def values(name: str) -> list[str]:
-        wanted = name.encode()
-        return [value.decode("latin-1") for field, value in fields if field == wanted]
-
-    return values
 
 
 def _messages(scope: Scope, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from idp_verifier.claims import Claims
 from idp_verifier.errors import KeysUnavailable, VerificationError
 from idp_verifier.fetch import demand_secure
 
-Header = Callable[[str], list[str]]
-"""The values of a request's header fields of one name, which is given in lower case."""
+Request = Mapping[str, Any]
+"""ASGI's scope or WSGI's environ."""
 
 _RETRY_AFTER = "5"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
@@ -22,6 +23,18 @@ class Refusal(Exception):  # noqa: N818 - a decision, which a framework's error 
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """How a request is read. These are functions of it, and not methods, to cost a request no object.
+
+    `method` is CONNECT for a WebSocket (RFC 8441 §4); `header` gives the values of the fields of one name, which
+    is written in lower case.
+    """
+
+    method: Callable[[Request], str]
+    header: Callable[[Request, str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +56,31 @@ class TokenCookie:
         if parts.scheme == "https" and not self.name.startswith("__Host-"):
             raise ValueError(f"the cookie must be called __Host-{self.name}: any subdomain may set another one")
 
-    def tokens(self, header: Header) -> list[str]:
+    def tokens(self, gateway: Gateway, request: Request) -> list[str]:
         """The values that a request has for it; honest browsers send one (RFC 6265 §4.2)."""
-        pairs = (pair.strip().partition("=") for cookies in header("cookie") for pair in cookies.split(";"))
+        fields = gateway.header(request, "cookie")
+        pairs = (pair.strip().partition("=") for field in fields for pair in field.split(";"))
         return [value for name, _, value in pairs if name == self.name]
 
-    def is_from_own_page(self, method: str, header: Header) -> bool:
+    def is_from_own_page(self, gateway: Gateway, request: Request) -> bool:
         """Whether a request was made by a page of the origin, or at least can do no harm.
 
         What changes something needs proof, and two witnesses: Sec-Fetch-Site, which no page can set, and
         Origin, which by itself proves nothing (`null`, other ports, names that were bound anew). Reading is
         what SameSite and the same-origin policy protect, also in browsers that say neither.
         """
-        site, origin = header("sec-fetch-site"), header("origin")
+        site, origin = gateway.header(request, "sec-fetch-site"), gateway.header(request, "origin")
         if site == ["same-origin"] and origin == [self.origin]:
             return True
-        if method not in _SAFE_METHODS or origin not in ([], [self.origin]):
+        if gateway.method(request) not in _SAFE_METHODS or origin not in ([], [self.origin]):
             return False
-        return site in ([], ["same-origin"], ["none"]) or _is_followed_link(header)
+        return site in ([], ["same-origin"], ["none"]) or _is_followed_link(gateway, request)
 
 
-def _is_followed_link(header: Header) -> bool:
+def _is_followed_link(gateway: Gateway, request: Request) -> bool:
     """A page shown in a tab of its own: not in a frame, nor as the image or script of somebody else's."""
-    return header("sec-fetch-mode") == ["navigate"] and header("sec-fetch-dest") == ["document"]
+    mode, destination = gateway.header(request, "sec-fetch-mode"), gateway.header(request, "sec-fetch-dest")
+    return mode == ["navigate"] and destination == ["document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +90,30 @@ class Bearer:
     `cookie` is a second way for tokens; `metadata_url` is named in challenges (RFC 9728 §5.1).
     """
 
+    gateway: Gateway
     cookie: TokenCookie | None = None
     metadata_url: str | None = None
 
-    def token(self, method: str, header: Header) -> str:
-        """The token of a request; the method of a WebSocket's is CONNECT (RFC 8441 §4). Raises Refusal.
+    def token(self, request: Request) -> str:
+        """The token of a request. Raises Refusal.
 
         Tokens in the query or in a form (§2.2, §2.3) are not looked for: there they end up in logs and histories.
         """
-        scheme, credentials = self._authorization(header)
+        scheme, credentials = self._authorization(request)
         token = credentials if scheme == "bearer" else ""
-        if self.cookie is not None and (in_cookie := self.cookie.tokens(header)):
+        if self.cookie is not None and (in_cookie := self.cookie.tokens(self.gateway, request)):
             if token or len(in_cookie) > 1:  # §2: one method for each request
                 raise self._challenged(400, "More than one token", error="invalid_request")
-            if not self.cookie.is_from_own_page(method, header):
+            if not self.cookie.is_from_own_page(self.gateway, request):
                 raise Refusal(403, "Cross-site request")
             (token,) = in_cookie
         if not token:  # §3.1: without authentication information there is no error code
             raise self._challenged(401, "Not authenticated")
         return token
 
-    def is_anonymous(self, header: Header) -> bool:
-        """Whether a request does not even try: it has no credentials of any kind."""
-        return not header("authorization") and not (self.cookie and self.cookie.tokens(header))
+    def is_silent(self, request: Request) -> bool:
+        """Whether a request has no Authorization header, be there a cookie or not."""
+        return not self.gateway.header(request, "authorization")
 
     def refusal_of(self, error: VerificationError) -> Refusal:
         """What is said to the bearer of a token that was not accepted."""
@@ -114,9 +130,9 @@ class Bearer:
             # No scope would help, and RFC 6750 has no other code for it: so no challenge.
             raise Refusal(403, f"{role.capitalize()} access required")
 
-    def _authorization(self, header: Header) -> tuple[str, str]:
+    def _authorization(self, request: Request) -> tuple[str, str]:
         """The scheme, in lower case, and the credentials (RFC 9110 §11.6.2): the one place that tells schemes apart."""
-        values = header("authorization")
+        values = self.gateway.header(request, "authorization")
         # A comma is in no token (§2.1), but between two headers that a server or a proxy has made one of.
         if len(values) > 1 or (values and "," in values[0]):
             raise self._challenged(400, "More than one Authorization header", error="invalid_request")

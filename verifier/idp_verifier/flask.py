@@ -23,7 +23,7 @@ from idp_verifier.claims import Claims
 from idp_verifier.guard import Guard
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
-from idp_verifier.wsgi import header_of
+from idp_verifier.wsgi import WSGI
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +50,7 @@ class BearerAuth:
     def __init__(
         self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
     ) -> None:
-        self._guard = Guard(verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource)
 
     def claims(self, *scopes: str, role: str | None = None) -> Claims:
         """The claims of the request's token, if it holds all of `scopes` and its user has `role`.
@@ -59,7 +59,7 @@ class BearerAuth:
         suffice, 503 without keys.
         """
         try:
-            claims = self._guard.admit_sync(request.method, header_of(request.environ), scopes, role)
+            claims = self._guard.admit_sync(request.environ, scopes, role)
         except Refusal as refusal:
             raise Refused(refusal) from None
         g.idp_verifier_claims = claims

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from idp_verifier.bearer import Bearer, Header, TokenCookie
+from idp_verifier.bearer import Bearer, Gateway, Request, TokenCookie
 from idp_verifier.claims import Claims
 from idp_verifier.errors import VerificationError
 from idp_verifier.resource import ProtectedResource
@@ -24,14 +24,19 @@ class Guard:
     """
 
     def __init__(
-        self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
+        self,
+        gateway: Gateway,
+        verifier: Verifier,
+        *,
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
     ) -> None:
-        self.bearer = Bearer(cookie, resource.metadata_url if resource else None)
+        self.bearer = Bearer(gateway, cookie, resource.metadata_url if resource else None)
         self._verifier = verifier
 
-    async def admit(self, method: str, header: Header, scopes: Collection[str] = (), role: str | None = None) -> Claims:
+    async def admit(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """The claims of a request's token, if it holds all of `scopes` and its user has `role`. Raises Refusal."""
-        token = self.bearer.token(method, header)
+        token = self.bearer.token(request)
         try:
             claims = await self._verifier.verify(token)
         except VerificationError as error:
@@ -39,9 +44,9 @@ class Guard:
         self.bearer.demand(claims, scopes, role)
         return claims
 
-    def admit_sync(self, method: str, header: Header, scopes: Collection[str] = (), role: str | None = None) -> Claims:
+    def admit_sync(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """As `admit`, for code without an event loop."""
-        token = self.bearer.token(method, header)
+        token = self.bearer.token(request)
         try:
             claims = self._verifier.verify_sync(token)
         except VerificationError as error:

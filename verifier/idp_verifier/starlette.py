@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from idp_verifier.asgi import header_of, method_of
+from idp_verifier.asgi import ASGI
 from idp_verifier.bearer import Refusal, TokenCookie
 from idp_verifier.claims import Claims
 from idp_verifier.guard import Guard
@@ -57,16 +57,15 @@ class BearerAuth(AuthenticationBackend):
     def __init__(
         self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
     ) -> None:
-        self._guard = Guard(verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource)
 
     async def claims(self, connection: HTTPConnection, *scopes: str, role: str | None = None) -> Claims:
         """The claims of the request's token, if it holds all of `scopes` and its user has `role`.
 
         Raises HTTPException: 401 without a good token, 403 if it does not suffice, 503 without keys.
         """
-        scope = connection.scope
         try:
-            return await self._guard.admit(method_of(scope), header_of(scope), scopes, role)
+            return await self._guard.admit(connection.scope, scopes, role)
         except Refusal as refusal:
             raise HTTPException(refusal.status, refusal.detail, refusal.headers) from None
 
@@ -76,7 +75,8 @@ class BearerAuth(AuthenticationBackend):
         def decorate(endpoint: Endpoint) -> Endpoint:
             @wraps(endpoint)
             async def guarded(request: Request) -> Response:
-                request.state.claims = await self.claims(request, *scopes, role=role)
+                claims = await self.claims(request, *scopes, role=role)
+                request.scope.setdefault("state", {})["claims"] = claims  # `request.state` would cost twice as much
                 return await endpoint(request)
 
             return guarded
@@ -85,14 +85,12 @@ class BearerAuth(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """For AuthenticationMiddleware: None without a token, so that public pages stay public."""
-        header = header_of(conn.scope)
-        if self._guard.bearer.is_anonymous(header):
-            return None
         try:
-            claims = await self._guard.admit(method_of(conn.scope), header)
+            claims = await self._guard.admit(conn.scope)
         except Refusal as refusal:
-            if refusal.status != 503 and not header("authorization"):
-                return None  # a cookie comes unasked: an old one must not close the page to log in
+            # A cookie comes unasked: an old one must not close the page to log in.
+            if refusal.status != 503 and self._guard.bearer.is_silent(conn.scope):
+                return None
             raise AuthenticationError(refusal) from None
         # The token's own words and nothing else: a mark of ours, "authenticated" say, could also be a scope.
         return AuthCredentials(sorted(claims.scopes)), BearerUser(claims)

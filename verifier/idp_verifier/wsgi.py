@@ -9,10 +9,22 @@ from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from idp_verifier.bearer import Header, Refusal, TokenCookie
+from idp_verifier.bearer import Gateway, Refusal, Request, TokenCookie
 from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
+
+
+def _method(environ: Request) -> str:
+    return environ["REQUEST_METHOD"]  # type: ignore[no-any-return]
+
+
+def _header(environ: Request, name: str) -> list[str]:
+    value = environ.get("HTTP_" + name.upper().replace("-", "_"))  # of each name one value (PEP 3333)
+    return [] if value is None else [value]
+
+
+WSGI = Gateway(_method, _header)
 
 
 class BearerMiddleware:
@@ -34,7 +46,7 @@ class BearerMiddleware:
         resource: ProtectedResource | None = None,
     ) -> None:
         self._app = app
-        self._guard = Guard(verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource)
         self._scopes = tuple(scopes)
         self._role = role
         self._open = OpenPaths.parse(open_paths)
@@ -52,23 +64,13 @@ class BearerMiddleware:
 
     def _instead(self, environ: WSGIEnvironment) -> tuple[int, Mapping[str, str], bytes] | None:
         """What is answered in place of the application: status, header, body."""
-        path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
-        if environ.get("SCRIPT_NAME", "") + path == self._metadata_path and method in {"GET", "HEAD"}:
+        path, prefix = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
+        if prefix + path == self._metadata_path and _method(environ) in {"GET", "HEAD"}:
             return 200, METADATA_HEADERS, self._metadata
         if path in self._open:
             return None
         try:
-            environ[CLAIMS] = self._guard.admit_sync(method, header_of(environ), self._scopes, self._role)
+            environ[CLAIMS] = self._guard.admit_sync(environ, self._scopes, self._role)
         except Refusal as refusal:
             return refusal.status, TEXT | refusal.headers, refusal.detail.encode()
         return None
-
-
-def header_of(environ: WSGIEnvironment) -> Header:
-    """Reads the header of a request as WSGI has it: of each name one value (PEP 3333)."""
-
-    def values(name: str) -> list[str]:
-        value = environ.get("HTTP_" + name.upper().replace("-", "_"))
-        return [] if value is None else [value]
-
-    return values

@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp_verifier.bearer import Bearer, Header, Refusal, TokenCookie
+from idp_verifier.bearer import Bearer, Gateway, Refusal, Request, TokenCookie
 from idp_verifier.resource import ProtectedResource
 
 OWN = "https://app.example.com"
@@ -12,14 +12,22 @@ UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "get", "PROPFIND")
 LINK = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
 
-def header(*fields: tuple[str, str], **named: str) -> Header:
-    every = [*fields, *((name.replace("_", "-"), value) for name, value in named.items())]
-    return lambda wanted: [value for name, value in every if name == wanted]
+Fields = list[tuple[str, str]]
+
+GATEWAY = Gateway(
+    method=lambda request: str(request["method"]),
+    header=lambda request, name: [value for field, value in request["fields"] if field == name],
+)
 
 
-def status(method: str, values: Header, cookie: TokenCookie | None = COOKIE) -> int:
+def header(*fields: tuple[str, str], **named: str) -> Fields:
+    return [*fields, *((name.replace("_", "-"), value) for name, value in named.items())]
+
+
+def status(method: str, fields: Fields, cookie: TokenCookie | None = COOKIE) -> int:
+    request: Request = {"method": method, "fields": fields}
     try:
-        assert Bearer(cookie).token(method, values) == "t"
+        assert Bearer(GATEWAY, cookie).token(request) == "t"
     except Refusal as refusal:
         return refusal.status
     return 200
