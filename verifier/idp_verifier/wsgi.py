@@ -60,7 +60,7 @@ class BearerMiddleware:
         status, headers, body = instead
         fields = {"Content-Length": str(len(body)), **headers}
         start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]  # RFC 9110 §9.3.2; not every server sees to it
 
     def _instead(self, environ: WSGIEnvironment) -> tuple[int, Mapping[str, str], bytes] | None:
         """What is answered in place of the application: status, header, body."""

@@ -308,6 +308,7 @@ async def test_rfc9728_the_metadata_is_there_for_anybody(face: Face, verifier: V
             "resource_name": "Things",
         }
         assert (await client.post(METADATA)).status_code in {401, 405}
+        assert (await client.head(METADATA)).content == b""
 
 
 async def test_rfc9728_challenges_name_the_metadata(face: Face, verifier: Verifier, issuer: LocalIssuer) -> None:
