@@ -27,7 +27,7 @@ class Refusal(Exception):  # noqa: N818 - a decision, which a framework's error 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How a request is read. These are functions of it, and not methods, to cost a request no object.
+    """How a request is read: by two functions, so that it costs no object of its own.
 
     `method` is CONNECT for a WebSocket (RFC 8441 §4); `header` gives the values of the fields of one name, which
     is written in lower case.
@@ -87,7 +87,7 @@ def _is_followed_link(gateway: Gateway, request: Request) -> bool:
 class Bearer:
     """How tokens come to a protected resource, and what those hear who are not let in.
 
-    `cookie` is a second way for tokens; `metadata_url` is named in challenges (RFC 9728 §5.1).
+    `gateway` reads requests; `cookie` is a second way for tokens; `metadata_url` is named in challenges (RFC 9728 §5.1).
     """
 
     gateway: Gateway
@@ -133,11 +133,12 @@ class Bearer:
     def _authorization(self, request: Request) -> tuple[str, str]:
         """The scheme, in lower case, and the credentials (RFC 9110 §11.6.2): the one place that tells schemes apart."""
         values = self.gateway.header(request, "authorization")
-        # A comma is in no token (§2.1), but between two headers that a server or a proxy has made one of.
-        if len(values) > 1 or (values and "," in values[0]):
-            raise self._challenged(400, "More than one Authorization header", error="invalid_request")
         scheme, _, credentials = (values[0] if values else "").partition(" ")
-        return scheme.lower(), credentials.strip(" ")
+        scheme = scheme.lower()
+        # A comma is in no token (§2.1), but between two headers that a server or a proxy has made one of.
+        if len(values) > 1 or (scheme == "bearer" and "," in credentials):
+            raise self._challenged(400, "More than one Authorization header", error="invalid_request")
+        return scheme, credentials.strip(" ")
 
     def _challenged(self, status: int, detail: str, **parameters: str) -> Refusal:
         if self.metadata_url is not None:

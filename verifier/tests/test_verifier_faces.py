@@ -76,7 +76,8 @@ def starlette_app(verifier: Verifier, **options: Any) -> Starlette:
 def fastapi_app(verifier: Verifier, **options: Any) -> FastAPI:
     scopes = {"read": "Read things", "list": "List things"}
     auth = FastAPIAuth(verifier, token_url="http://localhost:8000/token", scopes=scopes, **options)
-    app = FastAPI(routes=[metadata_route(RESOURCE)])
+    app = FastAPI()
+    app.router.routes.append(metadata_route(RESOURCE))
 
     @app.get("/me")
     async def me(claims: Annotated[Claims, Depends(auth.current_user)]) -> str:
