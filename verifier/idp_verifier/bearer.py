@@ -87,7 +87,8 @@ def _is_followed_link(gateway: Gateway, request: Request) -> bool:
 class Bearer:
     """How tokens come to a protected resource, and what those hear who are not let in.
 
-    `gateway` reads requests; `cookie` is a second way for tokens; `metadata_url` is named in challenges (RFC 9728 §5.1).
+    `gateway` reads requests; `cookie` is a second way for tokens; `metadata_url` is what challenges name (RFC 9728
+    §5.1).
     """
 
     gateway: Gateway
