@@ -16,7 +16,9 @@ from fastapi import Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
 from fastapi.security import OAuth2
 
+from idp_verifier.bearer import TokenCookie
 from idp_verifier.claims import Claims
+from idp_verifier.resource import ProtectedResource
 from idp_verifier.starlette import BearerAuth
 from idp_verifier.verifier import Verifier
 
@@ -26,11 +28,20 @@ Dependency = Callable[..., Awaitable[Claims]]
 class FastAPIAuth:
     """Dependencies that give a request's Claims, or answer 401, 403 or 503.
 
-    `token_url` is where Swagger gets tokens; `scopes` describes those that it offers.
+    `token_url` is where Swagger gets tokens; `scopes` describes those that it offers. `cookie` and `resource`
+    are those of BearerAuth.
     """
 
-    def __init__(self, verifier: Verifier, *, token_url: str, scopes: Mapping[str, str] | None = None) -> None:
-        self._bearer = BearerAuth(verifier)
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        token_url: str,
+        scopes: Mapping[str, str] | None = None,
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
+    ) -> None:
+        self._bearer = BearerAuth(verifier, cookie=cookie, resource=resource)
         offered = dict(scopes or {})
         flows = OAuthFlows(
             password=OAuthFlowPassword(tokenUrl=token_url, scopes=offered),

@@ -17,10 +17,13 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Aut
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
-from idp_verifier.bearer import Refusal, bearer_token, demand, refusal_of
+from idp_verifier.asgi import ASGI
+from idp_verifier.bearer import Refusal, TokenCookie
 from idp_verifier.claims import Claims
-from idp_verifier.errors import VerificationError
+from idp_verifier.guard import Guard
+from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,10 +49,15 @@ class BearerUser(BaseUser):
 
 
 class BearerAuth(AuthenticationBackend):
-    """Asks for an access token in the Authorization header, as RFC 6750 says."""
+    """Asks for an access token, in the Authorization header unless `cookie` names another place too.
 
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    `resource` is what challenges refer to (RFC 9728 §5.1).
+    """
+
+    def __init__(
+        self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
+    ) -> None:
+        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource)
 
     async def claims(self, connection: HTTPConnection, *scopes: str, role: str | None = None) -> Claims:
         """The claims of the request's token, if it holds all of `scopes` and its user has `role`.
@@ -57,11 +65,9 @@ class BearerAuth(AuthenticationBackend):
         Raises HTTPException: 401 without a good token, 403 if it does not suffice, 503 without keys.
         """
         try:
-            claims = await self._verified(connection)
-            demand(claims, scopes, role)
+            return await self._guard.admit(connection.scope, scopes, role)
         except Refusal as refusal:
             raise HTTPException(refusal.status, refusal.detail, refusal.headers) from None
-        return claims
 
     def requires(self, *scopes: str, role: str | None = None) -> Callable[[Endpoint], Endpoint]:
         """Decorates an endpoint, which then finds the claims in `request.state.claims`."""
@@ -69,7 +75,8 @@ class BearerAuth(AuthenticationBackend):
         def decorate(endpoint: Endpoint) -> Endpoint:
             @wraps(endpoint)
             async def guarded(request: Request) -> Response:
-                request.state.claims = await self.claims(request, *scopes, role=role)
+                claims = await self.claims(request, *scopes, role=role)
+                request.scope.setdefault("state", {})["claims"] = claims  # `request.state` would cost twice as much
                 return await endpoint(request)
 
             return guarded
@@ -78,11 +85,12 @@ class BearerAuth(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """For AuthenticationMiddleware: None without a token, so that public pages stay public."""
-        if "authorization" not in conn.headers:
-            return None
         try:
-            claims = await self._verified(conn)
+            claims = await self._guard.admit(conn.scope)
         except Refusal as refusal:
+            # A cookie comes unasked: an old one must not close the page to log in.
+            if refusal.status != 503 and self._guard.bearer.is_silent(conn.scope):
+                return None
             raise AuthenticationError(refusal) from None
         # The token's own words and nothing else: a mark of ours, "authenticated" say, could also be a scope.
         return AuthCredentials(sorted(claims.scopes)), BearerUser(claims)
@@ -94,9 +102,12 @@ class BearerAuth(AuthenticationBackend):
         assert isinstance(refusal, Refusal)
         return PlainTextResponse(refusal.detail, refusal.status, refusal.headers)
 
-    async def _verified(self, connection: HTTPConnection) -> Claims:
-        token = bearer_token(connection.headers.getlist("authorization"))
-        try:
-            return await self._verifier.verify(token)
-        except VerificationError as error:
-            raise refusal_of(error) from error
+
+def metadata_route(resource: ProtectedResource) -> Route:
+    """A route to the metadata of the resource (RFC 9728 §3)."""
+    document = resource.document()
+
+    async def oauth_protected_resource(_: Request) -> Response:
+        return Response(document, headers=METADATA_HEADERS)
+
+    return Route(resource.metadata_path, oauth_protected_resource)

@@ -75,12 +75,15 @@ class LocalIssuer:
     and headers. `clock` returns POSIX seconds.
     """
 
-    def __init__(self, alg: str = "RS256", *, clock: Callable[[], float] = time.time) -> None:
-        self.signer = Signer.generate(alg)
+    def __init__(
+        self, alg: str = "RS256", *, signer: Signer | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Signs with `signer`, or with a new key for `alg`."""
+        self.signer = signer or Signer.generate(alg)
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self._clock = clock
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._server = self._bound(0)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.publish(self.signer)
         metadata = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH}
@@ -98,15 +101,30 @@ class LocalIssuer:
         members = {**access_token_claims(self.url, self._clock()), **claims}
         return self.signer.sign({name: value for name, value in members.items() if value is not None})
 
+    def respond(self, path: str) -> Answer:
+        """What is answered at `path`, when it is ready."""
+        answer = self.answers.get(path, Answer(status=404))
+        answer.ready.wait()
+        return answer
+
     def __enter__(self) -> Self:
-        poll = {"poll_interval": 0.01}  # seconds: how long the end of a test waits for the server's end
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=poll, daemon=True)
-        self._thread.start()
+        self._start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _bound(self, port: int) -> ThreadingHTTPServer:
+        return ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
+
+    def _start(self) -> None:
+        poll = {"poll_interval": 0.01}  # seconds: how long the end of a test waits for the server's end
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=poll, daemon=True)
+        self._thread.start()
+
+    def _stop(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -138,8 +156,7 @@ def _handler_of(issuer: LocalIssuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.requests.append((self.path, dict(self.headers.items())))
-            answer = issuer.answers.get(self.path, Answer(status=404))
-            answer.ready.wait()
+            answer = issuer.respond(self.path)
             unchanged = answer.headers.get("ETag") == self.headers.get("If-None-Match", "")
             body = b"" if unchanged else answer.body
             self.send_response(304 if unchanged else answer.status)

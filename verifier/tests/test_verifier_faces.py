@@ -1,25 +1,38 @@
-"""Starlette and FastAPI applications, asked over ASGI, with a real issuer behind them. RFC 6750."""
+"""Applications behind every face, asked over ASGI and WSGI, with a real issuer behind them. RFC 6750, RFC 9728."""
 
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.validate import validator
 
 import httpx
 import pytest
+import werkzeug.test
 from fastapi import Depends, FastAPI
+from flask import Flask
 from starlette.applications import Starlette
-from starlette.authentication import requires
-from starlette.middleware import Middleware
-from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+import idp_verifier.asgi
+import idp_verifier.flask
+import idp_verifier.wsgi
 from idp_verifier import Claims, Verifier
+from idp_verifier.bearer import TokenCookie
 from idp_verifier.fastapi import FastAPIAuth
-from idp_verifier.starlette import BearerAuth
+from idp_verifier.flask import current_claims
+from idp_verifier.guard import CLAIMS
+from idp_verifier.resource import ProtectedResource
+from idp_verifier.starlette import BearerAuth, metadata_route
 from idp_verifier.testing import METADATA_PATH, LocalIssuer
 
 AUDIENCE = "https://api.example.com"
+RESOURCE = ProtectedResource("https://api.example.com/v1", ["https://id.example.com"], ["read", "list"], "Things")
+METADATA = "/.well-known/oauth-protected-resource/v1"
+COOKIE = TokenCookie("__Host-token", "https://app.example.com")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +47,11 @@ def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
         yield verifier
 
 
-def starlette_app(verifier: Verifier) -> Starlette:
-    auth = BearerAuth(verifier)
+# One application five times: /me for everybody, /things for two scopes, /dashboard for a role
+
+
+def starlette_app(verifier: Verifier, **options: Any) -> Starlette:
+    auth = BearerAuth(verifier, **options)
 
     async def me(request: Request) -> Response:
         return JSONResponse((await auth.claims(request)).sub)
@@ -48,16 +64,27 @@ def starlette_app(verifier: Verifier) -> Starlette:
     async def dashboard(_: Request) -> Response:
         return JSONResponse("welcome")
 
-    return Starlette(routes=[Route("/me", me), Route("/things", things), Route("/dashboard", dashboard)])
+    routes = [
+        Route("/me", me, methods=["GET", "POST"]),
+        Route("/things", things),
+        Route("/dashboard", dashboard),
+        metadata_route(RESOURCE),
+    ]
+    return Starlette(routes=routes)
 
 
-def fastapi_app(verifier: Verifier) -> FastAPI:
+def fastapi_app(verifier: Verifier, **options: Any) -> FastAPI:
     scopes = {"read": "Read things", "list": "List things"}
-    auth = FastAPIAuth(verifier, token_url="http://localhost:8000/token", scopes=scopes)
+    auth = FastAPIAuth(verifier, token_url="http://localhost:8000/token", scopes=scopes, **options)
     app = FastAPI()
+    app.router.routes.append(metadata_route(RESOURCE))
 
     @app.get("/me")
     async def me(claims: Annotated[Claims, Depends(auth.current_user)]) -> str:
+        return claims.sub
+
+    @app.post("/me")
+    async def change_me(claims: Annotated[Claims, Depends(auth.current_user)]) -> str:
         return claims.sub
 
     @app.get("/things")
@@ -71,14 +98,109 @@ def fastapi_app(verifier: Verifier) -> FastAPI:
     return app
 
 
-@pytest.fixture(params=[starlette_app, fastapi_app], ids=["starlette", "fastapi"])
-async def client(request: pytest.FixtureRequest, verifier: Verifier) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(request.param(verifier)) as client:
+def flask_app(verifier: Verifier, **options: Any) -> Flask:
+    auth = idp_verifier.flask.BearerAuth(verifier, **options)
+    app = Flask(__name__)
+    idp_verifier.flask.add_metadata(app, RESOURCE)
+
+    @app.route("/me", methods=["GET", "POST"])
+    @auth.requires()
+    def me() -> str:
+        return json.dumps(current_claims.sub)
+
+    @app.get("/things")
+    def things() -> str:
+        return json.dumps(auth.claims("read", "list").client_id)
+
+    @app.get("/dashboard")
+    @auth.requires(role="admin")
+    def dashboard() -> str:
+        return json.dumps("welcome")
+
+    return app
+
+
+DEMANDS: dict[str, dict[str, Any]] = {
+    "/me": {},
+    "/things": {"scopes": ["read", "list"]},
+    "/dashboard": {"role": "admin"},
+    METADATA: {},
+}
+
+
+def body_of(path: str, claims: Claims) -> bytes:
+    return json.dumps({"/me": claims.sub, "/things": claims.client_id, "/dashboard": "welcome"}[path]).encode()
+
+
+def asgi_app(verifier: Verifier, **options: Any) -> Any:
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body_of(scope["path"], scope[CLAIMS])})
+
+    guarded = {
+        path: idp_verifier.asgi.BearerMiddleware(app, verifier, **demand, **options) for path, demand in DEMANDS.items()
+    }
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        await guarded[scope["path"]](scope, receive, send)
+
+    return dispatch
+
+
+def wsgi_app(verifier: Verifier, **options: Any) -> WSGIApplication:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [body_of(environ["PATH_INFO"], environ[CLAIMS])]
+
+    guarded = {
+        path: idp_verifier.wsgi.BearerMiddleware(app, verifier, **demand, **options) for path, demand in DEMANDS.items()
+    }
+    return lambda environ, start_response: guarded[environ["PATH_INFO"]](environ, start_response)
+
+
+class WSGITransport(httpx.AsyncBaseTransport):
+    """Asks a WSGI application, and has wsgiref look at its manners."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._client = werkzeug.test.Client(validator(app), use_cookies=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        fields = [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw]
+        target = f"{request.url.path}?{request.url.query.decode()}"
+        answer = self._client.open(target, method=request.method, headers=fields, buffered=True)
+        return httpx.Response(answer.status_code, headers=list(answer.headers), content=answer.data)
+
+
+@dataclass(frozen=True)
+class Face:
+    """How the application is made, and how it is asked."""
+
+    app: Callable[..., Any]
+    transport: Callable[[Any], httpx.AsyncBaseTransport]
+
+    def client(self, verifier: Verifier, **options: Any) -> httpx.AsyncClient:
+        transport = self.transport(self.app(verifier, **options))
+        return httpx.AsyncClient(transport=transport, base_url="https://api.example.com")
+
+
+FACES = {
+    "starlette": Face(starlette_app, httpx.ASGITransport),
+    "fastapi": Face(fastapi_app, httpx.ASGITransport),
+    "asgi": Face(asgi_app, httpx.ASGITransport),
+    "flask": Face(flask_app, WSGITransport),
+    "wsgi": Face(wsgi_app, WSGITransport),
+}
+
+
+@pytest.fixture(params=FACES)
+def face(request: pytest.FixtureRequest) -> Face:
+    return FACES[request.param]
+
+
+@pytest.fixture
+async def client(face: Face, verifier: Verifier) -> AsyncIterator[httpx.AsyncClient]:
+    async with face.client(verifier) as client:
         yield client
-
-
-def client_of(app: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.example.com")
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -132,48 +254,73 @@ async def test_a_user_without_the_role_is_told_which(
 
 
 async def test_two_tokens_are_an_invalid_request(client: httpx.AsyncClient, issuer: LocalIssuer) -> None:
-    headers = [("Authorization", f"Bearer {issuer.token()}")] * 2
-    answer = await client.get("/me", headers=headers)
-    assert answer.status_code == 400
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
+    """RFC 6750 §2. Servers and proxies may make one header of two; those of WSGI always do."""
+    two = [("Authorization", f"Bearer {issuer.token()}")] * 2
+    one = {"Authorization": ", ".join(value for _, value in two)}
+    for headers in (one, two):
+        answer = await client.get("/me", headers=headers)
+        assert answer.status_code == 400
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
 
 
 async def test_a_token_in_the_query_is_not_looked_at(client: httpx.AsyncClient, issuer: LocalIssuer) -> None:
     assert (await client.get("/me", params={"access_token": issuer.token()})).status_code == 401
 
 
-@pytest.mark.parametrize("make_app", [starlette_app, fastapi_app])
-async def test_without_keys_the_token_is_not_blamed(make_app: Any) -> None:
+async def test_without_keys_the_token_is_not_blamed(face: Face) -> None:
     with LocalIssuer("ES256") as issuer, Verifier(issuer.url, AUDIENCE) as verifier:
         del issuer.answers[METADATA_PATH]
-        async with client_of(make_app(verifier)) as client:
+        async with face.client(verifier) as client:
             answer = await client.get("/me", headers=bearer(issuer.token()))
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
     assert "WWW-Authenticate" not in answer.headers
 
 
-async def test_the_middleware_of_starlette_works_with_it(issuer: LocalIssuer, verifier: Verifier) -> None:
-    auth = BearerAuth(verifier)
+async def test_a_cookie_carries_the_token_where_asked(face: Face, verifier: Verifier, issuer: LocalIssuer) -> None:
+    cookie = {"Cookie": f"theme=dark; __Host-token={issuer.token(sub='ana')}"}
+    async with face.client(verifier) as client:
+        assert (await client.get("/me", headers=cookie)).status_code == 401
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": COOKIE.origin}
+    async with face.client(verifier, cookie=COOKIE) as client:
+        for headers in (cookie, cookie | own, bearer(issuer.token(sub="ana"))):
+            assert (await client.get("/me", headers=headers)).json() == "ana"
+        assert (await client.post("/me", headers=cookie | own)).json() == "ana"
+        for forged in ({}, {"Origin": COOKIE.origin}, own | {"Sec-Fetch-Site": "cross-site"}):
+            refused = await client.post("/me", headers=cookie | forged)
+            assert refused.status_code == 403
+            assert "Cross-site request" in refused.text
+        answer = await client.get("/me", headers=cookie | bearer(issuer.token()))
+        assert answer.status_code == 400
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
 
-    async def whoami(request: Request) -> Response:
-        return PlainTextResponse(request.user.display_name or "nobody")
 
-    @requires("read")
-    async def things(request: Request) -> Response:
-        return PlainTextResponse(request.user.identity)
+async def test_rfc9728_the_metadata_is_there_for_anybody(face: Face, verifier: Verifier) -> None:
+    async with face.client(verifier, resource=RESOURCE) as client:
+        answer = await client.get(METADATA)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.json() == {
+            "resource": "https://api.example.com/v1",
+            "authorization_servers": ["https://id.example.com"],
+            "scopes_supported": ["read", "list"],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Things",
+        }
+        assert (await client.post(METADATA)).status_code in {401, 405}
+        assert (await client.head(METADATA)).content == b""
 
-    middleware = [Middleware(AuthenticationMiddleware, backend=auth, on_error=auth.on_error)]
-    app = Starlette(routes=[Route("/whoami", whoami), Route("/things", things)], middleware=middleware)
-    async with client_of(app) as client:
-        assert (await client.get("/whoami")).text == "nobody"
-        token = issuer.token(sub="7", username="ana", scope="read")
-        assert (await client.get("/whoami", headers=bearer(token))).text == "ana"
-        assert (await client.get("/things", headers=bearer(token))).text == "7"
-        assert (await client.get("/things", headers=bearer(issuer.token(roles=["read"])))).status_code == 403
-        refused = await client.get("/whoami", headers=bearer("x"))
-        assert refused.status_code == 401
-        assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+
+async def test_rfc9728_challenges_name_the_metadata(face: Face, verifier: Verifier, issuer: LocalIssuer) -> None:
+    named = f'resource_metadata="https://api.example.com{METADATA}"'
+    async with face.client(verifier, resource=RESOURCE) as client:
+        assert (await client.get("/me")).headers["WWW-Authenticate"] == f"Bearer {named}"
+        refused = await client.get("/me", headers=bearer("x"))
+        assert refused.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", ')
+        assert refused.headers["WWW-Authenticate"].endswith(f", {named}")
+        refused = await client.get("/things", headers=bearer(issuer.token(scope="read")))
+        assert refused.headers["WWW-Authenticate"].endswith(f'scope="read list", {named}')
 
 
 async def test_openapi_describes_the_flows_that_swagger_offers(verifier: Verifier) -> None:
@@ -192,3 +339,13 @@ async def test_openapi_describes_the_flows_that_swagger_offers(verifier: Verifie
         "/dashboard": [{"idp": []}],
     }
     assert all("parameters" not in item["get"] for item in document["paths"].values())
+
+
+async def test_swagger_reads_the_locks_from_the_served_document(verifier: Verifier) -> None:
+    async with FACES["fastapi"].client(verifier) as client:
+        document = (await client.get("/openapi.json")).json()
+    (scheme,) = document["components"]["securitySchemes"].values()
+    assert set(scheme["flows"]) == {"password", "clientCredentials"}
+    operations = {(path, method) for path, item in document["paths"].items() for method in item}
+    assert operations == {("/me", "get"), ("/me", "post"), ("/things", "get"), ("/dashboard", "get")}
+    assert all(document["paths"][path][method]["security"] for path, method in operations)
