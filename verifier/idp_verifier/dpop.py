@@ -20,6 +20,7 @@ from idp_verifier.encoding import encode_base64url, parse_object
 from idp_verifier.errors import (
     InvalidHeader,
     InvalidProof,
+    ProofRequired,
     ReplayedProof,
     TooManyProofs,
     UnsupportedConfirmation,
@@ -100,6 +101,24 @@ def bound_key(members: Mapping[str, Any]) -> str | None:
         case {"jkt": str(jkt), **others} if not others and _THUMBPRINT.fullmatch(jkt):
             return jkt
     raise UnsupportedConfirmation("the token is bound in a way that is not supported")
+
+
+def confirm(
+    jkt: str | None, proof: DpopProof | None, *, now: float, access_token: str | bytes, window: float = PROOF_WINDOW
+) -> VerifiedProof | None:
+    """Decides whether a token that is bound to `jkt`, or to nothing, may be used with this proof, or without one.
+
+    Raises ProofRequired or InvalidProof: for a proof with a bearer token too, since whoever sends one believes the
+    token to be bound (§7.1).
+    """
+    if proof is None:
+        if jkt is None:
+            return None
+        raise ProofRequired("the token is bound to a key, and no proof of its possession came with it")
+    verified = verify_proof(proof, now=now, access_token=access_token, window=window)
+    if verified.jkt != jkt:
+        raise InvalidProof("the token is not bound to the key of the proof")
+    return verified
 
 
 class SeenProofs:
