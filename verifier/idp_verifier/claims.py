@@ -107,15 +107,15 @@ def check(members: Mapping[str, Any], *, issuer: str, audience: Collection[str],
         raise WrongAudience("the token is for another audience")
 
 
-def demand_time(members: Mapping[str, Any], now: float, leeway: float) -> None:
-    """Raises ExpiredToken or NotYetValid for claims that `check` has passed.
+def demand_time(exp: float, not_before: float, now: float, leeway: float) -> None:
+    """Raises ExpiredToken or NotYetValid.
 
-    `now` is in POSIX seconds; `leeway`, in seconds, is how far the issuer's clock may differ from it.
+    Instants are in POSIX seconds; `leeway`, in seconds, is how far the issuer's clock may differ from `now`.
     """
-    if now - leeway >= members["exp"]:
+    if now - leeway >= exp:
         raise ExpiredToken("the token has expired")
     # A token from the future was made by a wrong clock, and its lifetime is not what the issuer meant.
-    if not_before(members) > now + leeway:
+    if not_before > now + leeway:
         raise NotYetValid("the token is not valid yet")
 
 

@@ -105,15 +105,13 @@ def bound_key(members: Mapping[str, Any]) -> str | None:
 
 def confirm(
     jkt: str | None, proof: DpopProof | None, *, now: float, access_token: str | bytes, window: float = PROOF_WINDOW
-) -> VerifiedProof | None:
-    """Decides whether a token that is bound to `jkt`, or to nothing, may be used with this proof, or without one.
+) -> VerifiedProof:
+    """Checks the proof for a token that is bound to `jkt`. Raises ProofRequired if there is none, or InvalidProof.
 
-    Raises ProofRequired or InvalidProof: for a proof with a bearer token too, since whoever sends one believes the
-    token to be bound (§7.1).
+    A proof for a bearer token, which is bound to nothing, is refused too: who sends one believes that the token is
+    of no use to anybody else (§7.1).
     """
     if proof is None:
-        if jkt is None:
-            return None
         raise ProofRequired("the token is bound to a key, and no proof of its possession came with it")
     verified = verify_proof(proof, now=now, access_token=access_token, window=window)
     if verified.jkt != jkt:

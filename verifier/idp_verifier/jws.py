@@ -88,7 +88,7 @@ def demand_type(given: str, typ: str) -> None:
 
 def octets_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> bytes:
     """The token as it travels. Raises MalformedToken for what is larger, or is no ASCII text."""
-    if not isinstance(token, str | bytes):
+    if not isinstance(token, (str, bytes)):
         raise MalformedToken("the token is not a string")
     if len(token) > max_octets:
         raise MalformedToken(f"the token is larger than {max_octets // 1024} KiB")

@@ -5,7 +5,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature as BadSignature
 
-from idp_verifier.claims import Claims, check, demand_time
+from idp_verifier.claims import Claims, check, demand_time, not_before
 from idp_verifier.encoding import parse_object
 from idp_verifier.errors import (
     InvalidHeader,
@@ -77,6 +77,10 @@ class KeySet(Mapping[str, VerificationKey]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
+    # As Mapping has it, but without raising and catching: it is asked for every token.
+    def get(self, kid: str, default: Any = None) -> Any:
+        return self._keys.get(kid, default)
+
     def __len__(self) -> int:
         return len(self._keys)
 
@@ -101,7 +105,7 @@ def verify_token(
     _, members = authenticate(token, keyset, typ=typ)
     names = {audience} if isinstance(audience, str) else audience
     check(members, issuer=issuer, audience=names, typ=typ)
-    demand_time(members, now, leeway)
+    demand_time(members["exp"], not_before(members), now, leeway)
     return Claims(members)
 
 

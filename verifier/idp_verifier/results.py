@@ -1,15 +1,14 @@
 """What was verified once need not be verified again: a bounded memory of tokens, by their hash."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from idp_verifier.claims import Claims
 from idp_verifier.jwk import VerificationKey
 from idp_verifier.status import StatusReference
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """What is known of a token for good, once its signature and its claims have been found to be right.
 
     Not for good are: that `key` is still one of the issuer's, the instants `exp` and `not_before`, the status, and

@@ -10,22 +10,19 @@ from concurrent.futures import wait as wait_for
 from functools import partial
 from hashlib import sha256
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 from idp_verifier.claims import Claims, check, demand_time, not_before
 from idp_verifier.dpop import DpopProof, SeenProofs, bound_key, confirm
-from idp_verifier.errors import UnknownKey
+from idp_verifier.errors import ExpiredToken, UnknownKey
 from idp_verifier.fetch import Fetcher, demand_secure
 from idp_verifier.jws import octets_of
 from idp_verifier.keyfile import KeyFile
 from idp_verifier.keyset import DEFAULT_LEEWAY, KeySet, authenticate
 from idp_verifier.results import ResultCache, Verified
 from idp_verifier.source import KeySource
-from idp_verifier.status import StatusReference, status_reference
+from idp_verifier.status import status_reference
 from idp_verifier.statuslists import StatusLists, StatusListSource
-
-_T = TypeVar("_T")
-_Steps = Generator[Future[None], None, _T]
 
 _TYPE = "at+jwt"
 
@@ -113,10 +110,10 @@ class Verifier:
 
         A token that is bound to a key (RFC 9449) needs the `proof` that came with the request.
         """
-        octets, digest, claims = self._at_once(token, proof)
+        claims = self._at_once(token, proof)
         if claims is not None:
             return claims
-        steps = self._steps(octets, digest, proof)
+        steps = self._steps(token, proof)
         try:
             while True:
                 await _wait([next(steps)], self._timeout)
@@ -125,10 +122,10 @@ class Verifier:
 
     def verify_sync(self, token: str | bytes, proof: DpopProof | None = None) -> Claims:
         """As `verify`, for code without an event loop, which it would block while keys are fetched."""
-        octets, digest, claims = self._at_once(token, proof)
+        claims = self._at_once(token, proof)
         if claims is not None:
             return claims
-        steps = self._steps(octets, digest, proof)
+        steps = self._steps(token, proof)
         try:
             while True:
                 wait_for([next(steps)], timeout=self._timeout)
@@ -147,80 +144,73 @@ class Verifier:
         keys = self._source.close()
         return [*self._lists.close(), *([] if keys is None else [keys])]
 
-    def _at_once(self, token: str | bytes, proof: DpopProof | None) -> tuple[bytes, bytes, Claims | None]:
-        """The token, its hash, and the claims if it is known and nothing more is needed than to look.
-
-        It never refuses but for a revocation: whatever is not plain is left to `_steps`.
-        """
-        octets = octets_of(token)
-        digest = sha256(octets).digest()
+    def _at_once(self, token: str | bytes, proof: DpopProof | None) -> Claims | None:
+        """The claims, if nothing has to be fetched first: the way of nearly all tokens. Else None: see `_steps`."""
         keys = self._source.fresh()
-        known = None if keys is None or proof is not None else self._known(digest, keys)
-        if keys is None or known is None or known.jkt is not None:
-            return octets, digest, None
-        if known.status is not None:
-            status_list = self._lists.fresh(known.status.uri, keys)
-            if status_list is None:
-                return octets, digest, None
-            status_list.demand_valid(known.status.idx)
-        return octets, digest, known.claims
-
-    def _steps(self, token: bytes, digest: bytes, proof: DpopProof | None) -> _Steps[Claims]:
-        """The whole logic, for both faces: yields what to wait for, and returns the claims."""
-        verified, keys = yield from self._verified(token, digest)
+        if keys is None:
+            return None
+        try:
+            verified = self._verified(token, keys)
+        except UnknownKey:
+            return None
         if verified.status is not None:
-            yield from self._demand_valid(verified.status, keys)
-        now = self._clock()
-        confirmed = confirm(verified.jkt, proof, now=now, access_token=token)
-        if confirmed is not None:
-            self._seen.add(confirmed, now=now)  # last, since a proof that is remembered is spent
-        return verified.claims
+            status_list = self._lists.fresh(verified.status.uri, keys)
+            if status_list is None:
+                return None
+            status_list.demand_valid(verified.status.idx)
+        return self._confirmed(verified, token, proof)
 
-    def _verified(self, token: bytes, digest: bytes) -> _Steps[tuple[Verified, KeySet]]:
+    def _steps(self, token: str | bytes, proof: DpopProof | None) -> Generator[Future[None], None, Claims]:
+        """As `_at_once`, where something may have to be fetched: yields what to wait for."""
         keys = self._source.current()
         if isinstance(keys, Future):
             yield keys
             keys = self._source.settled()
         try:
-            return self._check(token, digest, keys), keys
+            verified = self._verified(token, keys)
         except UnknownKey:
             fetch = self._source.search()
             if fetch is None and self._source.settled() is keys:
                 raise
-        if fetch is not None:
-            yield fetch
-        keys = self._source.settled()
-        return self._check(token, digest, keys), keys
+            if fetch is not None:
+                yield fetch
+            keys = self._source.settled()
+            verified = self._verified(token, keys)
+        if verified.status is not None:
+            status_list = self._lists.current(verified.status.uri, keys)
+            if isinstance(status_list, Future):
+                yield status_list
+                status_list = self._lists.settled(verified.status.uri, self._source.settled())
+            status_list.demand_valid(verified.status.idx)
+        return self._confirmed(verified, token, proof)
 
-    def _demand_valid(self, reference: StatusReference, keys: KeySet) -> _Steps[None]:
-        status_list = self._lists.current(reference.uri, keys)
-        if isinstance(status_list, Future):
-            yield status_list
-            status_list = self._lists.settled(reference.uri, self._source.settled())
-        status_list.demand_valid(reference.idx)
-
-    def _check(self, token: bytes, digest: bytes, keys: KeySet) -> Verified:
-        known = self._known(digest, keys)
-        if known is not None:
-            return known
-        key, members = authenticate(token, keys, typ=_TYPE)
-        check(members, issuer=self._issuer, audience=self._audience, typ=_TYPE)
-        demand_time(members, self._clock(), self._leeway)
-        status = status_reference(members, self._issuer) if self._checks_status else None
-        verified = Verified(Claims(members), key, members["exp"], not_before(members), bound_key(members), status)
-        self._results.put(digest, verified)
+    def _verified(self, token: str | bytes, keys: KeySet) -> Verified:
+        """What is known of the token, or what its signature and claims now make known."""
+        octets = octets_of(token)
+        digest = sha256(octets).digest()
+        known = self._results.get(digest, keys)
+        verified = self._authenticated(octets, keys) if known is None else known
+        try:
+            demand_time(verified.exp, verified.not_before, self._clock(), self._leeway)
+        except ExpiredToken:
+            self._results.forget(digest)
+            raise
+        if known is None:
+            self._results.put(digest, verified)
         return verified
 
-    def _known(self, digest: bytes, keys: KeySet) -> Verified | None:
-        """What is known of a token, unless `demand_time` would refuse it now."""
-        known = self._results.get(digest, keys)
-        if known is None:
-            return None
-        now = self._clock()
-        if now - self._leeway < known.exp and known.not_before <= now + self._leeway:
-            return known
-        self._results.forget(digest)
-        return None
+    def _authenticated(self, token: bytes, keys: KeySet) -> Verified:
+        key, members = authenticate(token, keys, typ=_TYPE)
+        check(members, issuer=self._issuer, audience=self._audience, typ=_TYPE)
+        status = status_reference(members, self._issuer) if self._checks_status else None
+        return Verified(Claims(members), key, members["exp"], not_before(members), bound_key(members), status)
+
+    def _confirmed(self, verified: Verified, token: str | bytes, proof: DpopProof | None) -> Claims:
+        """The last step, since a proof that is remembered is spent."""
+        if proof is not None or verified.jkt is not None:
+            now = self._clock()
+            self._seen.add(confirm(verified.jkt, proof, now=now, access_token=token), now=now)
+        return verified.claims
 
     async def __aenter__(self) -> Self:
         return self
