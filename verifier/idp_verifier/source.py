@@ -96,11 +96,12 @@ class KeySource(Refresher[KeySet]):
         try:
             copy = self._copy_of(record)
         except InvalidKeySet as problem:
-            _log.warning("the keys kept in a file are not used: %s", problem)
+            _log.warning("the keys in the file are not used: %s", problem)
             return
-        # Of a file from the future nobody knows how old it is, so it could be used beyond its time.
-        if record.at <= self._clock():
-            self._cached, self._jwks = copy, record.jwks
+        if record.at > self._clock():  # then nobody knows how old they are, and they could outlive their time
+            _log.warning("the keys in the file are not used: they are from the future")
+            return
+        self._cached, self._jwks = copy, record.jwks
 
     def _unavailable(self, reason: str) -> KeysUnavailable:
         return KeysUnavailable(f"the issuer's keys are not available: {reason}")
