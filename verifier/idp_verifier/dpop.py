@@ -154,10 +154,10 @@ class SeenProofs:
 def _authenticated(jwt: str | bytes) -> tuple[str, dict[str, Any]]:
     """The thumbprint of the key in the header, and the claims that it has signed."""
     try:
-        jws = split_compact(jwt)
-        key, jkt = _parse_header(jws.header)
-        key.check(jws.signature, jws.signing_input)
-        return jkt, parse_object(jws.payload)
+        segment, payload, signature, signing_input = split_compact(jwt)
+        key, jkt = _parse_header(segment)
+        key.check(signature, signing_input)
+        return jkt, parse_object(payload)
     except BadSignature:
         raise InvalidProof("the signature of the proof is not valid") from None
     except (VerificationError, ValueError) as problem:

@@ -26,17 +26,10 @@ class Header(NamedTuple):
     typ: str
 
 
-class Segments(NamedTuple):
-    """The three parts of a compact JWS, the first still encoded, and what the third is a signature of."""
-
-    header: bytes
-    payload: bytes
-    signature: bytes
-    signing_input: bytes
-
-
-def split_compact(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> Segments:
-    """Takes a token apart without looking into any part. Raises MalformedToken."""
+def split_compact(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> tuple[bytes, bytes, bytes, bytes]:
+    """Takes a token apart without looking into any part: header (still encoded), payload, signature, and what it
+    is a signature of. Raises MalformedToken.
+    """
     signing_input, _, signature = octets_of(token, max_octets).rpartition(b".")
     header, _, payload = signing_input.partition(b".")
     if b"." in payload:
@@ -44,7 +37,7 @@ def split_compact(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> Seg
     if not header or not payload or not signature:
         raise MalformedToken("the token does not have three non-empty parts")
     try:
-        return Segments(header, decode_base64url(payload), decode_base64url(signature), signing_input)
+        return header, decode_base64url(payload), decode_base64url(signature), signing_input
     except ValueError:
         raise MalformedToken("the token is not strict base64url") from None
 

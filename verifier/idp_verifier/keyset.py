@@ -120,8 +120,8 @@ def authenticate(
 
     Raises VerificationError, but no InvalidClaims.
     """
-    jws = split_compact(token, max_octets)
-    header = parse_header(jws.header)
+    segment, payload, signature, signing_input = split_compact(token, max_octets)
+    header = parse_header(segment)
     demand_type(header.typ, typ)
     key = keyset.get(header.kid)
     if key is None:
@@ -129,11 +129,11 @@ def authenticate(
     if header.alg != key.alg:
         raise InvalidHeader("the alg is not that of the key")
     try:
-        key.check(jws.signature, jws.signing_input)
+        key.check(signature, signing_input)
     except (BadSignature, ValueError):
         raise InvalidSignature("the signature is not valid") from None
     try:
-        return key, parse_object(jws.payload)
+        return key, parse_object(payload)
     except ValueError:
         raise MalformedToken("the claims are not a strict JSON object") from None
 

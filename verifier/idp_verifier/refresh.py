@@ -102,17 +102,17 @@ class Refresher(ABC, Generic[T]):
     def _unavailable(self, reason: str) -> Unavailable:
         """What is raised where there is no document to use."""
 
-    def fresh(self) -> T | None:
+    def fresh(self, now: float) -> T | None:
         """The document, if there is nothing to be said against its use."""
         cached = self._cached
-        return None if cached is None or cached.is_due(self._clock()) else cached.value
+        return None if cached is None or cached.is_due(now) else cached.value
 
     def current(self) -> T | Future[None]:
         """The document to use now, or what to wait for. Raises Unavailable if waiting makes no sense."""
-        fresh = self.fresh()
+        now = self._clock()
+        fresh = self.fresh(now)
         if fresh is not None:
             return fresh
-        now = self._clock()
         with self._lock:
             cached, outage = self._cached, self._outage  # a fetch may have ended since the look above
             if (cached is not None and not cached.is_due(now)) or (outage is not None and outage.is_pausing(now)):

@@ -91,10 +91,10 @@ class StatusLists:
         self._sources: dict[str, StatusListSource] = {}
         self._closed = False
 
-    def fresh(self, uri: str, keys: _Keys) -> StatusList | None:
+    def fresh(self, uri: str, keys: _Keys, now: float) -> StatusList | None:
         """The list, if there is nothing to be said against its use."""
         source = self._sources.get(uri)
-        held = None if source is None else source.fresh()
+        held = None if source is None else source.fresh(now)
         return held if held is not None and keys.get(held.key.kid) is held.key else None
 
     def current(self, uri: str, keys: _Keys) -> StatusList | Future[None]:

@@ -82,6 +82,7 @@ class Verifier:
         self._timeout = timeout
         self._checks_status = status == "auto"
         self._results = ResultCache(cache_size)
+        self._remembers = cache_size > 0
         self._seen = SeenProofs()
         fetcher = Fetcher(timeout, allow_http, tls or ssl.create_default_context())
         self._source = KeySource(
@@ -146,18 +147,21 @@ class Verifier:
 
     def _at_once(self, token: str | bytes, proof: DpopProof | None) -> Claims | None:
         """The claims, if nothing has to be fetched first: the way of nearly all tokens. Else None: see `_steps`."""
-        keys = self._source.fresh()
+        now = self._clock()
+        keys = self._source.fresh(now)
         if keys is None:
             return None
         try:
-            verified = self._verified(token, keys)
+            verified = self._verified(token, keys, now)
         except UnknownKey:
             return None
         if verified.status is not None:
-            status_list = self._lists.fresh(verified.status.uri, keys)
+            status_list = self._lists.fresh(verified.status.uri, keys, now)
             if status_list is None:
                 return None
             status_list.demand_valid(verified.status.idx)
+        if proof is None and verified.jkt is None:
+            return verified.claims
         return self._confirmed(verified, token, proof)
 
     def _steps(self, token: str | bytes, proof: DpopProof | None) -> Generator[Future[None], None, Claims]:
@@ -167,7 +171,7 @@ class Verifier:
             yield keys
             keys = self._source.settled()
         try:
-            verified = self._verified(token, keys)
+            verified = self._verified(token, keys, self._clock())
         except UnknownKey:
             fetch = self._source.search()
             if fetch is None and self._source.settled() is keys:
@@ -175,7 +179,7 @@ class Verifier:
             if fetch is not None:
                 yield fetch
             keys = self._source.settled()
-            verified = self._verified(token, keys)
+            verified = self._verified(token, keys, self._clock())
         if verified.status is not None:
             status_list = self._lists.current(verified.status.uri, keys)
             if isinstance(status_list, Future):
@@ -184,14 +188,14 @@ class Verifier:
             status_list.demand_valid(verified.status.idx)
         return self._confirmed(verified, token, proof)
 
-    def _verified(self, token: str | bytes, keys: KeySet) -> Verified:
+    def _verified(self, token: str | bytes, keys: KeySet, now: float) -> Verified:
         """What is known of the token, or what its signature and claims now make known."""
         octets = octets_of(token)
-        digest = sha256(octets).digest()
+        digest = sha256(octets).digest() if self._remembers else b""
         known = self._results.get(digest, keys)
         verified = self._authenticated(octets, keys) if known is None else known
         try:
-            demand_time(verified.exp, verified.not_before, self._clock(), self._leeway)
+            demand_time(verified.exp, verified.not_before, now, self._leeway)
         except ExpiredToken:
             self._results.forget(digest)
             raise

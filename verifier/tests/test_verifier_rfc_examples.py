@@ -76,7 +76,7 @@ def test_base64url_of_rfc_7515_appendix_c() -> None:
 @pytest.mark.parametrize("token", [RS256_A2, ES256_A3, EDDSA_8037_A4, HS256_A1])
 def test_a_token_without_kid_or_typ_is_refused_however_well_signed(token: str) -> None:
     with pytest.raises(InvalidHeader):
-        parse_header(split_compact(token).header)
+        parse_header(split_compact(token)[0])
 
 
 def test_the_unsecured_example_of_appendix_a5_is_refused() -> None:
