@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from idp_verifier.claims import Claims
-from idp_verifier.errors import KeysUnavailable, VerificationError
+from idp_verifier.errors import Unavailable, VerificationError
 
 _RETRY_AFTER = "5"
 
@@ -34,7 +34,7 @@ def bearer_token(authorization: Sequence[str]) -> str:
 
 def refusal_of(error: VerificationError) -> Refusal:
     """What is said to the bearer of a token that was not accepted."""
-    if isinstance(error, KeysUnavailable):  # the token may well be good: a 401 would make clients discard it
+    if isinstance(error, Unavailable):  # the token may well be good: a 401 would make clients discard it
         return Refusal(503, "Tokens cannot be verified at the moment", {"Retry-After": _RETRY_AFTER})
     return Refusal(401, str(error), _challenge(error="invalid_token", error_description=str(error)))
 

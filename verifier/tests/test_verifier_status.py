@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, UnknownKey, Verifier, parse_key
+from idp_verifier.bearer import refusal_of
 from idp_verifier.encoding import decode_base64url
 from idp_verifier.refresh import Refresher
 from idp_verifier.status import MAX_LIST_OCTETS, MAX_LIST_TOKEN_OCTETS, StatusList, StatusReference, status_reference
@@ -284,6 +285,11 @@ async def test_a_list_that_cannot_be_had_refuses_without_a_flood_of_fetches(
     clock.now += 1
     publish(issuer, b"\0")
     await verifier.verify(token_of(issuer))
+
+
+def test_a_missing_list_is_not_the_fault_of_the_token() -> None:
+    assert refusal_of(StatusUnavailable("there is none")).status == 503
+    assert refusal_of(RevokedToken("it is revoked")).status == 401
 
 
 # Which lists are refused
