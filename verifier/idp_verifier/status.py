@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -60,12 +61,16 @@ def status_reference(members: Mapping[str, Any], issuer: str) -> StatusReference
     """
     if "status" not in members:
         return None
-    match members["status"]:
-        case {"status_list": {"uri": str(uri), "idx": int(idx)}} if type(idx) is int and idx >= 0:
-            if _URI_CHARACTERS.fullmatch(uri) and _is_of(issuer, uri):
-                return StatusReference(uri, idx)
-            raise InvalidStatus("the status list of the token is not at its issuer")
-    raise InvalidStatus("the status of the token is not one that can be checked")
+    try:
+        status_list = members["status"]["status_list"]
+        uri, idx = status_list["uri"], status_list["idx"]
+    except (KeyError, TypeError):
+        raise InvalidStatus("the status of the token is not one that can be checked") from None
+    if not isinstance(uri, str) or type(idx) is not int or idx < 0:
+        raise InvalidStatus("the status of the token has the wrong type or value")
+    if not _is_of(issuer, uri):
+        raise InvalidStatus("the status list of the token is not at its issuer")
+    return StatusReference(uri, idx)
 
 
 def read_status_list(
@@ -101,7 +106,10 @@ def _inflate(lst: str) -> bytes:
     return octets
 
 
+@lru_cache(maxsize=64)  # an issuer has few lists, and many tokens that name them
 def _is_of(issuer: str, uri: str) -> bool:
+    if not _URI_CHARACTERS.fullmatch(uri):
+        return False
     try:
         theirs, ours = urlsplit(uri), urlsplit(issuer)
         return "@" not in theirs.netloc and not theirs.fragment and _origin(theirs) == _origin(ours)
