@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from idp_verifier.claims import Claims
-from idp_verifier.errors import KeysUnavailable, VerificationError
+from idp_verifier.errors import Unavailable, VerificationError
 from idp_verifier.fetch import demand_secure
 
 Request = Mapping[str, Any]
@@ -118,7 +118,7 @@ class Bearer:
 
     def refusal_of(self, error: VerificationError) -> Refusal:
         """What is said to the bearer of a token that was not accepted."""
-        if isinstance(error, KeysUnavailable):  # the token may well be good: a 401 would make clients discard it
+        if isinstance(error, Unavailable):  # the token may well be good: a 401 would make clients discard it
             return Refusal(503, "Tokens cannot be verified at the moment", {"Retry-After": _RETRY_AFTER})
         return self._challenged(401, str(error), error="invalid_token", error_description=str(error))
 
