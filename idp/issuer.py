@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idp.protocol.authorization import Authorization
 from idp.protocol.ports import Clock, Signer
-from idp.protocol.tokens import ACCESS_TOKEN_TYPE, TokenResponse, access_token_claims
+from idp.protocol.tokens import ACCESS_TOKEN_TYPE, BEARER, DPOP, TokenResponse, access_token_claims
 
 
 def random_jti() -> str:
@@ -35,4 +35,12 @@ class Issuer:
             authorization, issuer=self.name, now=int(now), lifetime=self.access_token_ttl, jti=jti
         )
         token, kid = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
-        return TokenResponse(token, self.access_token_ttl, authorization.scope, jti, kid, authorization.refresh_token)
+        return TokenResponse(
+            token,
+            self.access_token_ttl,
+            authorization.scope,
+            jti,
+            kid,
+            authorization.refresh_token,
+            DPOP if authorization.dpop_jkt else BEARER,
+        )

@@ -19,12 +19,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent."""
+    """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent.
+
+    `dpop_jkt` is the thumbprint of the key that it proved to hold (RFC 9449 §5), if it did.
+    """
 
     client: Client
     form: Mapping[str, str] = field(repr=False)
     resources: tuple[str, ...]
     origin: Origin
+    dpop_jkt: str | None = None
 
     def required(self, name: str) -> str:
         """The parameter's value; raises InvalidRequestError when it is missing."""
@@ -49,7 +53,10 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself."""
+    """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself.
+
+    `dpop_jkt` is not for a grant to say: the endpoint adds it, so that none can forget it (RFC 9449 §5).
+    """
 
     client: Client
     scope: tuple[str, ...]
@@ -57,6 +64,7 @@ class Authorization:
     authentication: Authentication | None = None
     family_id: UUID | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    dpop_jkt: str | None = None
 
     @property
     def subject(self) -> str:

@@ -5,6 +5,9 @@ from typing import Any
 
 from idp.protocol.authorization import Authorization
 
+BEARER, DPOP = "Bearer", "DPoP"
+"""The values of `token_type` (RFC 6750 §4, RFC 9449 §5); also the schemes by which such tokens are presented."""
+
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 
 FAMILY_CLAIM = "family_id"
@@ -27,6 +30,8 @@ def access_token_claims(
     }
     if authorization.scope:
         claims["scope"] = " ".join(authorization.scope)
+    if authorization.dpop_jkt:
+        claims["cnf"] = {"jkt": authorization.dpop_jkt}  # RFC 9449 §6.1
     if authorization.authentication:
         claims |= _claims_of_person(authorization)
     return claims
@@ -58,11 +63,12 @@ class TokenResponse:
     jti: str
     kid: str
     refresh_token: str | None = field(default=None, repr=False)
+    token_type: str = BEARER
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_in": self.expires_in,
         }
         if self.refresh_token:
