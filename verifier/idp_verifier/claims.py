@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from idp_verifier.errors import ExpiredToken, InvalidClaims, NotYetValid, WrongAudience, WrongIssuer
 
@@ -157,7 +157,8 @@ def _is_audience(value: object) -> bool:
     return _is_text(value) or _is_texts(value)
 
 
-def _is_instant(value: object) -> bool:
+def is_instant(value: object) -> TypeGuard[float]:
+    """Whether `value` is a NumericDate (RFC 7519 §2) that a clock could show."""
     # bool is a kind of int in Python, but not in JSON; NaN compares with nothing and would never expire
     if type(value) is int:
         return 0 <= value <= _LAST_INSTANT
@@ -168,14 +169,14 @@ _SOUND: dict[str, Callable[[object], bool]] = {
     "iss": _is_text,
     "sub": _is_text,
     "aud": _is_audience,
-    "exp": _is_instant,
-    "iat": _is_instant,
-    "nbf": _is_instant,
+    "exp": is_instant,
+    "iat": is_instant,
+    "nbf": is_instant,
     "jti": _is_text,
     "client_id": _is_text,
     "scope": _is_string,
     "roles": _is_texts,
-    "auth_time": _is_instant,
+    "auth_time": is_instant,
     "amr": _is_texts,
     "username": _is_string,
 }

@@ -1,5 +1,6 @@
 """Strict base64url and strict JSON: one text for one value, so that nothing can be read in two ways."""
 
+import base64
 import binascii
 import json
 import math
@@ -29,6 +30,11 @@ def decode_base64url(text: bytes) -> bytes:
     if final is not None and text[-1] not in final:
         raise ValueError("the base64url is not canonical")
     return binascii.a2b_base64(text.translate(_TO_STANDARD) + _PADDING[remainder], strict_mode=True)
+
+
+def encode_base64url(octets: bytes) -> str:
+    """The one text for `octets` (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def parse_object(text: bytes) -> dict[str, Any]:

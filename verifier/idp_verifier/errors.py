@@ -11,9 +11,15 @@
     │   ├── ExpiredToken
     │   ├── NotYetValid
     │   ├── WrongIssuer
-    │   └── WrongAudience
-    └── KeysUnavailable     no fault of the token: the issuer's keys could not be had
-        └── InvalidKeySet   what was published as keys cannot be used
+    │   ├── WrongAudience
+    │   └── UnsupportedConfirmation  bound to something that is not checked here, a TLS certificate for instance
+    ├── ProofRequired       bound to a key (DPoP), and no proof came with it
+    ├── InvalidProof        the proof is not one for this token, this request and this moment
+    │   └── ReplayedProof
+    └── Unavailable         no fault of the token: what it would be checked against could not be had
+        ├── KeysUnavailable
+        │   └── InvalidKeySet   what was published as keys cannot be used
+        └── TooManyProofs   more proofs than can be remembered came within a short time
 
 Every error is a code and a sentence. The sentence never quotes the token: it may be logged, and sent to the
 client in a `WWW-Authenticate` header, without escaping.
@@ -88,7 +94,43 @@ class WrongAudience(InvalidClaims):
     code = "wrong_audience"
 
 
-class KeysUnavailable(VerificationError):
+class UnsupportedConfirmation(InvalidClaims):
+    """`cnf` (RFC 7800) binds the token to something else than, or beside, a DPoP key."""
+
+    code = "unsupported_confirmation"
+
+
+class ProofRequired(VerificationError):
+    """The token is bound to a key (`cnf.jkt`, RFC 9449 §6.1): without a DPoP proof it is worth nothing."""
+
+    code = "proof_required"
+
+
+class InvalidProof(VerificationError):
+    """The DPoP proof fails a check of RFC 9449 §4.3."""
+
+    code = "invalid_proof"
+
+
+class ReplayedProof(InvalidProof):
+    """The `jti` of the DPoP proof was seen before."""
+
+    code = "replayed_proof"
+
+
+class Unavailable(VerificationError):
+    """What the token would be checked against could not be had. Says nothing about the token: answer 503."""
+
+    code = "unavailable"
+
+
+class TooManyProofs(Unavailable):
+    """Remembering one more proof would mean to forget one that could still be replayed."""
+
+    code = "too_many_proofs"
+
+
+class KeysUnavailable(Unavailable):
     """There are no keys to verify with: the issuer could not be reached. Says nothing about the token."""
 
     code = "keys_unavailable"

@@ -4,8 +4,10 @@ A key is bound to one algorithm (RFC 8725 §3.1) when it is read. A token's head
 refused; it never chooses.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from idp_verifier.encoding import decode_base64url
+from idp_verifier.encoding import decode_base64url, encode_base64url
 from idp_verifier.errors import InvalidKey, PrivateKeyPublished
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -55,6 +57,13 @@ def parse_key(jwk: Mapping[str, Any]) -> VerificationKey:
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidKey("the members are not those of a public key") from None
     return prepare_key(_text(jwk, "kid"), _text(jwk, "alg"), public_key)
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """The SHA-256 thumbprint of a public key (RFC 7638 §3), for a JWK that `parse_key` has accepted."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    return encode_base64url(sha256(canonical).digest())
 
 
 def prepare_key(kid: str, alg: str, public_key: PublicKey) -> VerificationKey:
@@ -113,6 +122,9 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], PublicKey]] = {
     "EC": _read_ec,
     "OKP": _read_okp,
 }
+
+# RFC 7638 §3.2, RFC 8037 §2
+_THUMBPRINT_MEMBERS = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
 
 # alg: from a public key to the check of a signature

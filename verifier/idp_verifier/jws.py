@@ -26,61 +26,73 @@ class Header(NamedTuple):
     typ: str
 
 
-class CompactJws(NamedTuple):
-    """A parsed token, of which nothing has been verified yet."""
+class Segments(NamedTuple):
+    """The three parts of a compact JWS, the first still encoded, and what the third is a signature of."""
 
-    header: Header
+    header: bytes
     payload: bytes
     signature: bytes
     signing_input: bytes
 
 
-def parse_compact(token: str | bytes) -> CompactJws:
-    """Takes a token apart. Raises MalformedToken or InvalidHeader; never looks for a key."""
-    signing_input, _, signature = _octets_of(token).rpartition(b".")
+def split_compact(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> Segments:
+    """Takes a token apart without looking into any part. Raises MalformedToken."""
+    signing_input, _, signature = octets_of(token, max_octets).rpartition(b".")
     header, _, payload = signing_input.partition(b".")
     if b"." in payload:
         raise MalformedToken("the token has more than three parts; encrypted tokens are not accepted")
     if not header or not payload or not signature:
         raise MalformedToken("the token does not have three non-empty parts")
     try:
-        return CompactJws(_parse_header(header), decode_base64url(payload), decode_base64url(signature), signing_input)
+        return Segments(header, decode_base64url(payload), decode_base64url(signature), signing_input)
     except ValueError:
-        raise MalformedToken("the token is not strict base64url with a JSON header") from None
+        raise MalformedToken("the token is not strict base64url") from None
 
 
 # One key's tokens all begin with the same octets. Forged headers can push that entry out, which costs the time
 # that it saves, and no more memory than this number of tokens.
 @lru_cache(maxsize=32)
-def _parse_header(segment: bytes) -> Header:
-    parameters = parse_object(decode_base64url(segment))
+def parse_header(segment: bytes) -> Header:
+    """The header of a token whose key is named by `kid`. Raises MalformedToken or InvalidHeader."""
+    parameters = parse_parameters(segment)
+    return Header(*(text_parameter(parameters, name) for name in Header._fields))
+
+
+def parse_parameters(segment: bytes) -> dict[str, Any]:
+    """All parameters of a header, none of which asks for an extension. Raises MalformedToken or InvalidHeader."""
+    try:
+        parameters = parse_object(decode_base64url(segment))
+    except ValueError:
+        raise MalformedToken("the header is not strict JSON in strict base64url") from None
     if not _REFUSED_PARAMETERS.isdisjoint(parameters):
         raise InvalidHeader("the header has crit, zip or enc, which are not supported")
-    return Header(_text(parameters, "alg"), _text(parameters, "kid"), _text(parameters, "typ"))
+    return parameters
 
 
-def demand_type(header: Header, typ: str) -> None:
-    """Raises WrongType unless the header's `typ` is `typ`, a media type with or without `application/`.
-
-    Media types compare without regard to case, and the prefix is optional (RFC 7515 §4.1.9, RFC 9068 §4).
-    """
-    if header.typ != typ and header.typ.lower().removeprefix("application/") != typ:
-        raise WrongType("the token is of another type than the one expected here")
-
-
-def _octets_of(token: str | bytes) -> bytes:
-    if not isinstance(token, str | bytes):
-        raise MalformedToken("the token is not a string")
-    if len(token) > MAX_TOKEN_OCTETS:
-        raise MalformedToken("the token is larger than 16 KiB")
-    try:
-        return token.encode("ascii") if isinstance(token, str) else token
-    except UnicodeEncodeError:
-        raise MalformedToken("the token has characters beyond ASCII") from None
-
-
-def _text(parameters: dict[str, Any], name: str) -> str:
+def text_parameter(parameters: dict[str, Any], name: str) -> str:
+    """The header parameter `name`. Raises InvalidHeader unless it is a string."""
     value = parameters.get(name)
     if not isinstance(value, str):
         raise InvalidHeader(f"the header has no {name}, or one that is not a string")
     return value
+
+
+def demand_type(given: str, typ: str) -> None:
+    """Raises WrongType unless the header's `typ`, as `given`, is `typ`: with or without `application/`.
+
+    Media types compare without regard to case, and the prefix is optional (RFC 7515 §4.1.9, RFC 9068 §4).
+    """
+    if given != typ and given.lower().removeprefix("application/") != typ:
+        raise WrongType("the token is of another type than the one expected here")
+
+
+def octets_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> bytes:
+    """The token as it travels. Raises MalformedToken for what is larger, or is no ASCII text."""
+    if not isinstance(token, str | bytes):
+        raise MalformedToken("the token is not a string")
+    if len(token) > max_octets:
+        raise MalformedToken(f"the token is larger than {max_octets // 1024} KiB")
+    try:
+        return token.encode("ascii") if isinstance(token, str) else token
+    except UnicodeEncodeError:
+        raise MalformedToken("the token has characters beyond ASCII") from None

@@ -17,7 +17,7 @@ from idp_verifier.errors import (
     UnknownKey,
 )
 from idp_verifier.jwk import VerificationKey, parse_key
-from idp_verifier.jws import demand_type, parse_compact
+from idp_verifier.jws import demand_type, parse_header, split_compact
 
 DEFAULT_LEEWAY = 30.0
 """Seconds. The issuer plans for clocks that differ by as much (its IDP_CLOCK_SKEW): less would refuse good
@@ -88,12 +88,13 @@ def verify_token(
     `audience` is what this resource is called: the token must be for one of these names. `now` is in POSIX
     seconds. `typ` is the media type without `application/`, in lower case. Raises VerificationError.
     """
-    jws = parse_compact(token)
-    demand_type(jws.header, typ)
-    key = keyset.get(jws.header.kid)
+    jws = split_compact(token)
+    header = parse_header(jws.header)
+    demand_type(header.typ, typ)
+    key = keyset.get(header.kid)
     if key is None:
         raise UnknownKey("the issuer has published no key of this kid")
-    if jws.header.alg != key.alg:
+    if header.alg != key.alg:
         raise InvalidHeader("the alg is not that of the key")
     try:
         key.check(jws.signature, jws.signing_input)
