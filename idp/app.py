@@ -34,6 +34,7 @@ from idp.endpoints.issued_tokens import IssuedTokens
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
+from idp.endpoints.proofs import Proofs
 from idp.endpoints.resource import resource
 from idp.endpoints.revocation import RevocationEndpoint
 from idp.endpoints.token import TokenEndpoint
@@ -49,7 +50,7 @@ from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations
 from idp.signing.readers import JwksReaders
-from idp.signing.server_secrets import RefreshTokenSecret
+from idp.signing.server_secrets import NonceSecret, RefreshTokenSecret
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from keys.keyring import Bounds, Keyring
@@ -70,6 +71,7 @@ class Parts:
     readers: JwksReaders
     keeper: KeyKeeper
     refresh_secret: RefreshTokenSecret
+    nonce_secret: NonceSecret
     housekeeping: Housekeeping
     pool: HashPool
     audit: AuditQueue
@@ -87,6 +89,7 @@ class Parts:
             await self.keeper.start()
             stack.push_async_callback(self.keeper.stop)
             await self.refresh_secret.start()
+            await self.nonce_secret.start()
             await self.housekeeping.start()
             stack.push_async_callback(self.housekeeping.stop)
             await self.audit.start()
@@ -121,6 +124,7 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
         readers=readers,
         keeper=keeper,
         refresh_secret=RefreshTokenSecret(store, sealer),
+        nonce_secret=NonceSecret(store, sealer),
         housekeeping=Housekeeping(store),
         pool=pool,
         audit=audit,
@@ -146,7 +150,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
     issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
-    bearer = Bearer(issued, store.users, parts.audit)
+    proofs = Proofs(settings.issuer, parts.nonce_secret, store.used_ids, clock, parts.audit)
+    bearer = Bearer(issued, proofs, store.users, parts.audit)
     requests = ClientRequests(clients, parts.audit, clock)
     families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
     supported = grants(Ports(settings.issuer, clock, login, families))
@@ -155,6 +160,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         supported,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
         lambda: keyring.signing_key(clock()),
+        proofs,
         parts.audit,
         parts.metrics,
         settings.default_client_id,
