@@ -59,10 +59,9 @@ class Prover:
         return await self._send(path, method, access_token, request) if wants_nonce(answer) else answer
 
     async def _send(self, path: str, method: str, access_token: str | None, request: dict[str, Any]) -> httpx.Response:
-        presented, claims = {}, {}
-        if access_token:
-            presented, claims = {"Authorization": f"DPoP {access_token}"}, {"ath": hash_of(access_token)}
-        headers = {"DPoP": self.proof(path.partition("?")[0], method, **claims), **presented}
+        presented = {"Authorization": f"DPoP {access_token}"} if access_token else {}
+        ath = hash_of(access_token) if access_token else ...
+        headers = {"DPoP": self.proof(path.partition("?")[0], method, ath=ath), **presented}
         answer = await self.http.request(method, path, **{"headers": headers} | request)
         self.nonce = answer.headers.get("dpop-nonce", self.nonce)
         return answer

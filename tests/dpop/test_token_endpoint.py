@@ -134,7 +134,8 @@ class TestRules:
 
     @pytest.mark.parametrize("claim", ["jti", "htm", "htu", "iat"])
     async def test_3_a_required_claim_is_missing(self, prover: Prover, client: ConfidentialClient, claim: str) -> None:
-        assert_refused(await ask(prover, client, prover.proof(**{claim: ...})))
+        missing: dict[str, Any] = {claim: ...}
+        assert_refused(await ask(prover, client, prover.proof(**missing)))
 
     @pytest.mark.parametrize("typ", [None, "jwt", "at+jwt", "dpop", "dpop+jws"])
     async def test_4_another_type(self, prover: Prover, client: ConfidentialClient, typ: str | None) -> None:
