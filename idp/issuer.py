@@ -42,5 +42,5 @@ class Issuer:
             jti,
             kid,
             authorization.refresh_token,
-            DPOP if authorization.dpop_jkt else BEARER,
+            token_type=DPOP if authorization.dpop_jkt else BEARER,
         )

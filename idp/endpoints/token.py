@@ -63,7 +63,7 @@ class TokenEndpoint:
             proof = await self._proof(request, client)
             jkt = proof.jkt if proof else None
             outcome = await grant.exchange(
-                TokenRequest(client, asked.form.values, asked.form.resources, asked.origin, jkt)
+                TokenRequest(client, asked.form.values, asked.form.resources, asked.origin, dpop_jkt=jkt)
             )
             if isinstance(outcome, OAuth2Error):
                 raise outcome
