@@ -1,5 +1,6 @@
 """Refresh tokens that are bound to a key, over HTTP (RFC 9449 §5). What a thief can do: tests/refresh/test_thief.py."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,13 @@ async def test_a_proof_that_comes_again_ends_nothing(prover: Prover, directory: 
     current, session.refresh_token = session.refresh_token, first
     assert_refused(await session.unproved(proof), "invalid_dpop_proof")
     session.refresh_token = current
+    await session.turn()
+
+
+async def test_many_at_once_get_one_successor(prover: Prover, directory: Directories) -> None:
+    session = await log_in(prover, directory, **PUBLIC)
+    answers = await asyncio.gather(*(session.unproved(prover.proof()) for _ in range(10)))
+    (session.refresh_token,) = {answer.json()["refresh_token"] for answer in answers}
     await session.turn()
 
 

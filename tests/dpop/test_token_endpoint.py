@@ -9,11 +9,14 @@ import pytest
 
 from idp.cli.directories import Directories
 from idp.endpoints.proofs import ALGORITHMS, CLOCK_WINDOW
+from idp.protocol.dpop import NONCE_LIFETIME
+from idp.signing.server_secrets import NonceSecret
 from idp_verifier.testing import base64url
 from tests import builders
 from tests.builders import ConfidentialClient
 from tests.contract.asking import claims, header
 from tests.dpop.proving import Prover, new_key, public_jwk
+from tests.refresh.beginning import SEALER
 from tests.service import Service
 
 OTHER = new_key()
@@ -107,6 +110,23 @@ class TestBinding:
             events = list(await directory.store.audit.page(event="dpop.replayed", subject=client.client.client_id))
         assert events[0].outcome == "refused"
         assert dict(events[0].detail) == {"jkt": prover.jkt}
+
+
+async def test_8_2_the_next_nonce_comes_with_the_answer(
+    prover: Prover, client: ConfidentialClient, directory: Directories
+) -> None:
+    secret = NonceSecret(directory.store, SEALER)
+    await secret.start()
+    nonces = secret()
+    assert "dpop-nonce" not in (await ask(prover, client, prover.proof())).headers
+
+    old = nonces.at(time.time() - NONCE_LIFETIME / 2)
+    answer = await ask(prover, client, prover.proof(nonce=old))
+    assert answer.status_code == 200
+    assert (nonces.good_until(answer.headers["dpop-nonce"]) or 0) > time.time() + NONCE_LIFETIME - 60
+
+    ended = nonces.at(time.time() - NONCE_LIFETIME - 1)
+    assert_refused(await ask(prover, client, prover.proof(nonce=ended)), "use_dpop_nonce")
 
 
 class TestDemanded:

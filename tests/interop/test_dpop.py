@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from pathlib import Path
 
 from idp.cli.directories import Directories
 from idp.endpoints.proofs import ALGORITHMS
@@ -16,11 +17,9 @@ from tests.service import Service
 async def test_oauth4webapi(directory: Directories, service: Service) -> None:
     client = await builders.client(directory, **GRANTS, token_endpoint_auth_method="none")
     user = await builders.user(directory)
-    command = [await asyncio.to_thread(node), HERE / "dpop.mjs"]
-    arguments = [service.url, client.client.client_id, user.email, PASSWORD]
-    ran = await asyncio.to_thread(
-        subprocess.run, [*command, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    program: list[str | Path] = [await asyncio.to_thread(node), HERE / "dpop.mjs"]
+    command = [*program, service.url, client.client.client_id, user.email, PASSWORD]
+    ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {
         "algs": list(ALGORITHMS),
