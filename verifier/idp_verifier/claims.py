@@ -93,19 +93,10 @@ class Claims(Mapping[str, Any]):
         return self._members.get("iat", 0)  # type: ignore[no-any-return]
 
 
-def check(
-    members: Mapping[str, Any],
-    *,
-    issuer: str,
-    audience: Collection[str],
-    typ: str,
-    now: float,
-    leeway: float,
-) -> Claims:
-    """Decides on the claims of a token whose signature is good, for a token of the type `typ`.
+def check(members: Mapping[str, Any], *, issuer: str, audience: Collection[str], typ: str) -> None:
+    """Checks what time does not change about the claims of a token of the type `typ`.
 
-    `now` is in POSIX seconds; `leeway`, in seconds, is how far the issuer's clock may differ from it. Raises
-    InvalidClaims or one of its kinds.
+    Raises InvalidClaims or one of its kinds.
     """
     _demand_presence(members, typ)
     _demand_types(members)
@@ -114,8 +105,24 @@ def check(
     aud = members["aud"]
     if not (aud in audience if isinstance(aud, str) else any(name in audience for name in aud)):
         raise WrongAudience("the token is for another audience")
-    _demand_time(members, now, leeway)
-    return Claims(members)
+
+
+def demand_time(exp: float, not_before: float, now: float, leeway: float) -> None:
+    """Raises ExpiredToken or NotYetValid.
+
+    Instants are in POSIX seconds; `leeway`, in seconds, is how far the issuer's clock may differ from `now`.
+    """
+    if now - leeway >= exp:
+        raise ExpiredToken("the token has expired")
+    # A token from the future was made by a wrong clock, and its lifetime is not what the issuer meant.
+    if not_before > now + leeway:
+        raise NotYetValid("the token is not valid yet")
+
+
+def not_before(members: Mapping[str, Any]) -> float:
+    """The instant from which the claims hold: the later of `nbf` and `iat`."""
+    instant: float = max(members.get("nbf", 0), members.get("iat", 0))
+    return instant
 
 
 def _demand_presence(members: Mapping[str, Any], typ: str) -> None:
@@ -131,14 +138,6 @@ def _demand_types(members: Mapping[str, Any]) -> None:
         is_sound = _SOUND.get(name)
         if is_sound is not None and not is_sound(value):
             raise InvalidClaims(f"the {name} of the token has the wrong type or value")
-
-
-def _demand_time(members: Mapping[str, Any], now: float, leeway: float) -> None:
-    if now - leeway >= members["exp"]:
-        raise ExpiredToken("the token has expired")
-    # A token from the future was made by a wrong clock, and its lifetime is not what the issuer meant.
-    if max(members.get("nbf", 0), members.get("iat", 0)) > now + leeway:
-        raise NotYetValid("the token is not valid yet")
 
 
 def _is_text(value: object) -> bool:

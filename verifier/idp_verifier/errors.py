@@ -12,13 +12,16 @@
     │   ├── NotYetValid
     │   ├── WrongIssuer
     │   ├── WrongAudience
+    │   ├── InvalidStatus   what it says about its status cannot be followed
     │   └── UnsupportedConfirmation  bound to something that is not checked here, a TLS certificate for instance
     ├── ProofRequired       bound to a key (DPoP), and no proof came with it
     ├── InvalidProof        the proof is not one for this token, this request and this moment
     │   └── ReplayedProof
+    ├── RevokedToken        its status is not VALID any more
     └── Unavailable         no fault of the token: what it would be checked against could not be had
         ├── KeysUnavailable
         │   └── InvalidKeySet   what was published as keys cannot be used
+        ├── StatusUnavailable
         └── TooManyProofs   more proofs than can be remembered came within a short time
 
 Every error is a code and a sentence. The sentence never quotes the token: it may be logged, and sent to the
@@ -94,6 +97,12 @@ class WrongAudience(InvalidClaims):
     code = "wrong_audience"
 
 
+class InvalidStatus(InvalidClaims):
+    """`status` names no Token Status List of the issuer, or an index that lies outside of it."""
+
+    code = "invalid_status"
+
+
 class UnsupportedConfirmation(InvalidClaims):
     """`cnf` (RFC 7800) binds the token to something else than, or beside, a DPoP key."""
 
@@ -118,6 +127,12 @@ class ReplayedProof(InvalidProof):
     code = "replayed_proof"
 
 
+class RevokedToken(VerificationError):
+    """The Token Status List says something else than VALID of the token: INVALID or SUSPENDED, for instance."""
+
+    code = "revoked_token"
+
+
 class Unavailable(VerificationError):
     """What the token would be checked against could not be had. Says nothing about the token: answer 503."""
 
@@ -140,6 +155,12 @@ class InvalidKeySet(KeysUnavailable):
     """A JWK Set that must not be used: ambiguous, leaking private members, or without a usable key."""
 
     code = "invalid_key_set"
+
+
+class StatusUnavailable(Unavailable):
+    """There is no Token Status List to look the token up in: out of reach, expired, or not acceptable."""
+
+    code = "status_unavailable"
 
 
 class InvalidKey(ValueError):

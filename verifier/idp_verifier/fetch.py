@@ -47,10 +47,17 @@ class Fetcher:
     allow_http: bool = False
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
-    def get(self, url: str, etag: str | None = None) -> Document:
+    def get(
+        self,
+        url: str,
+        etag: str | None = None,
+        *,
+        accept: str = "application/json",
+        max_octets: int = MAX_BODY_OCTETS,
+    ) -> Document:
         """Fetches `url`, only if it has changed since `etag`. Raises FetchError; ValueError if insecure."""
         parts = demand_secure(url, allow_http=self.allow_http)
-        headers = {"Accept": "application/json", "Connection": "close"}
+        headers = {"Accept": accept, "Connection": "close"}
         if etag is not None:
             headers["If-None-Match"] = etag
         connection = self._connection(parts)
@@ -59,7 +66,7 @@ class Fetcher:
             with _deadline(connection.sock, self.timeout):
                 connection.request("GET", _target(parts), headers=headers)
                 with connection.getresponse() as response:
-                    return _read(response, conditional=etag is not None)
+                    return _read(response, max_octets, conditional=etag is not None)
         except (OSError, HTTPException, ValueError) as problem:
             reason = str(problem) or type(problem).__name__
             raise FetchError(f"{url} did not answer: {reason}") from problem
@@ -116,14 +123,14 @@ def _deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _read(response: HTTPResponse, *, conditional: bool) -> Document:
+def _read(response: HTTPResponse, max_octets: int, *, conditional: bool) -> Document:
     status = response.status
     if status != 200 and not (status == 304 and conditional):
         raise FetchError(f"the answer has status {status}", status)  # 3xx too: nothing is followed
     if response.getheader("Content-Encoding", "identity") != "identity":
         raise FetchError("the answer is compressed")  # nobody asked for that, and it hides its size
-    body = b"" if status == 304 else response.read(MAX_BODY_OCTETS + 1)
-    if len(body) > MAX_BODY_OCTETS:
+    body = b"" if status == 304 else response.read(max_octets + 1)
+    if len(body) > max_octets:
         raise FetchError("the answer is too large")
     return Document(status, body, response.getheader("ETag"), _max_age(response.headers))
 

@@ -6,7 +6,7 @@ refused; it never chooses.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -32,14 +32,15 @@ _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key with its one algorithm.
+    """A public key with its one algorithm. Equal keys have equal names, algorithms and numbers.
 
     `check(signature, signing_input)` raises cryptography's InvalidSignature, or ValueError.
     """
 
     kid: str
     alg: str
-    check: Check
+    public_key: PublicKey = field(hash=False, repr=False)
+    check: Check = field(compare=False, repr=False)
 
 
 def parse_key(jwk: Mapping[str, Any]) -> VerificationKey:
@@ -71,7 +72,7 @@ def prepare_key(kid: str, alg: str, public_key: PublicKey) -> VerificationKey:
     prepare = _ALGORITHMS.get(alg)
     if prepare is None:
         raise InvalidKey("the alg is not supported")
-    return VerificationKey(kid, alg, prepare(public_key))
+    return VerificationKey(kid, alg, public_key, prepare(public_key))
 
 
 def _demand_purpose(jwk: Mapping[str, Any]) -> None:

@@ -9,9 +9,9 @@ from idp_verifier.errors import InvalidHeader, MalformedToken, WrongType
 MAX_TOKEN_OCTETS = 16 * 1024
 """Larger tokens are refused before anything is decoded. HTTP servers rarely let through so large a header."""
 
-# `crit` asks to understand extensions; we know none (RFC 7515 §4.1.11). `zip` and `enc` belong to JWE: no
-# compressed or encrypted token is ever opened (RFC 8725 §3.6).
-_REFUSED_PARAMETERS = frozenset({"crit", "zip", "enc"})
+# `crit` asks to understand extensions; we know none (RFC 7515 §4.1.11), and `b64` is nothing without it (RFC 7797
+# §6). `zip` and `enc` belong to JWE: no compressed or encrypted token is ever opened (RFC 8725 §3.6).
+_REFUSED_PARAMETERS = frozenset({"crit", "b64", "zip", "enc"})
 
 
 class Header(NamedTuple):
@@ -65,7 +65,7 @@ def parse_parameters(segment: bytes) -> dict[str, Any]:
     except ValueError:
         raise MalformedToken("the header is not strict JSON in strict base64url") from None
     if not _REFUSED_PARAMETERS.isdisjoint(parameters):
-        raise InvalidHeader("the header has crit, zip or enc, which are not supported")
+        raise InvalidHeader("the header has crit, b64, zip or enc, which are not supported")
     return parameters
 
 
@@ -88,7 +88,7 @@ def demand_type(given: str, typ: str) -> None:
 
 def octets_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> bytes:
     """The token as it travels. Raises MalformedToken for what is larger, or is no ASCII text."""
-    if not isinstance(token, str | bytes):
+    if not isinstance(token, (str, bytes)):
         raise MalformedToken("the token is not a string")
     if len(token) > max_octets:
         raise MalformedToken(f"the token is larger than {max_octets // 1024} KiB")

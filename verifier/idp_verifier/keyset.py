@@ -5,7 +5,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature as BadSignature
 
-from idp_verifier.claims import Claims, check
+from idp_verifier.claims import Claims, check, demand_time, not_before
 from idp_verifier.encoding import parse_object
 from idp_verifier.errors import (
     InvalidHeader,
@@ -17,7 +17,7 @@ from idp_verifier.errors import (
     UnknownKey,
 )
 from idp_verifier.jwk import VerificationKey, parse_key
-from idp_verifier.jws import demand_type, parse_header, split_compact
+from idp_verifier.jws import MAX_TOKEN_OCTETS, demand_type, parse_header, split_compact
 
 DEFAULT_LEEWAY = 30.0
 """Seconds. The issuer plans for clocks that differ by as much (its IDP_CLOCK_SKEW): less would refuse good
@@ -63,11 +63,23 @@ class KeySet(Mapping[str, VerificationKey]):
             raise InvalidKeySet("the key set has no usable key")
         return cls(keys, skipped)
 
+    def carrying_over(self, before: "KeySet") -> "KeySet":
+        """The same set, with the objects of `before` for keys that have not changed.
+
+        So whether a key is still there is a question of identity, and what it has verified stays verified.
+        """
+        keys = (before[kid] if before.get(kid) == key else key for kid, key in self.items())
+        return KeySet(keys, self.skipped)
+
     def __getitem__(self, kid: str) -> VerificationKey:
         return self._keys[kid]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
+
+    # As Mapping has it, but without raising and catching: it is asked for every token.
+    def get(self, kid: str, default: Any = None) -> Any:
+        return self._keys.get(kid, default)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -86,9 +98,29 @@ def verify_token(
     """Checks header, signature and claims of `token` in one call (RFC 8725 §3, RFC 9068 §4).
 
     `audience` is what this resource is called: the token must be for one of these names. `now` is in POSIX
-    seconds. `typ` is the media type without `application/`, in lower case. Raises VerificationError.
+    seconds. `typ` is the media type without `application/`, in lower case. What takes more than a key is left to
+    the caller: a token that is bound to a key (`cnf`) or has a `status` is verified like any other. Raises
+    VerificationError.
     """
-    jws = split_compact(token)
+    _, members = authenticate(token, keyset, typ=typ)
+    names = {audience} if isinstance(audience, str) else audience
+    check(members, issuer=issuer, audience=names, typ=typ)
+    demand_time(members["exp"], not_before(members), now, leeway)
+    return Claims(members)
+
+
+def authenticate(
+    token: str | bytes,
+    keyset: Mapping[str, VerificationKey],
+    *,
+    typ: str,
+    max_octets: int = MAX_TOKEN_OCTETS,
+) -> tuple[VerificationKey, dict[str, Any]]:
+    """The key that has signed `token`, and what it has signed, of which nothing has been checked.
+
+    Raises VerificationError, but no InvalidClaims.
+    """
+    jws = split_compact(token, max_octets)
     header = parse_header(jws.header)
     demand_type(header.typ, typ)
     key = keyset.get(header.kid)
@@ -101,11 +133,9 @@ def verify_token(
     except (BadSignature, ValueError):
         raise InvalidSignature("the signature is not valid") from None
     try:
-        members = parse_object(jws.payload)
+        return key, parse_object(jws.payload)
     except ValueError:
         raise MalformedToken("the claims are not a strict JSON object") from None
-    names = {audience} if isinstance(audience, str) else audience
-    return check(members, issuer=issuer, audience=names, typ=typ, now=now, leeway=leeway)
 
 
 def _jwks_of(document: bytes | Mapping[str, Any]) -> list[dict[str, Any]]:

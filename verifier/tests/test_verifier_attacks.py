@@ -239,6 +239,13 @@ def test_j2_every_crit_is_refused(crit: object) -> None:
         verify(f"{signing_input}.{base64url(RSA.sign_octets(signing_input.encode()))}")
 
 
+@pytest.mark.parametrize("b64", [False, True, "", []])
+def test_j2_an_unencoded_payload_is_refused(b64: object) -> None:
+    """RFC 7797 §6: `b64` is nothing without `crit`."""
+    with pytest.raises(InvalidHeader):
+        verify(RSA.sign(CLAIMS, b64=b64))
+
+
 @pytest.mark.parametrize("header", [{"zip": "DEF"}, {"zip": ""}, {"enc": "A256GCM"}], ids=str)
 def test_j7_compression_and_encryption_are_refused(header: dict[str, Any]) -> None:
     with pytest.raises(InvalidHeader):

@@ -1,16 +1,19 @@
-"""Proofs of possession: RFC 9449 §4.3, one deviation at a time."""
+"""Proofs of possession: RFC 9449 §4.3, one deviation at a time; and §7, tokens that need them."""
 
+from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from idp_verifier import ProofRequired, Verifier
 from idp_verifier.dpop import DpopProof, SeenProofs, VerifiedProof, bound_key, verify_proof
 from idp_verifier.errors import InvalidProof, ReplayedProof, TooManyProofs, UnsupportedConfirmation
 from idp_verifier.jwk import thumbprint
-from idp_verifier.testing import Signer, base64url
+from idp_verifier.testing import LocalIssuer, Signer, base64url
 
 NOW = 1_800_000_000
 URI = "https://api.example.com/things"
@@ -289,3 +292,77 @@ def test_a_flood_is_refused_rather_than_forgotten() -> None:
         seen.add(proof("0"), now=NOW)
     seen.add(proof("11", iat=NOW + 61), now=NOW + 61)
     assert len(seen) == 1
+
+
+# At a resource
+
+
+@pytest.fixture
+def issuer() -> Iterator[LocalIssuer]:
+    with LocalIssuer("ES256", clock=lambda: NOW) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
+    with Verifier(issuer.url, "https://api.example.com", clock=lambda: NOW) as verifier:
+        yield verifier
+
+
+def bound_token(issuer: LocalIssuer, signer: Signer = KEY) -> str:
+    return issuer.token(cnf={"jkt": thumbprint(signer.jwk)})
+
+
+def proof_for(token: str, signer: Signer = KEY, **changes: Any) -> DpopProof:
+    ath = base64url(sha256(token.encode()).digest())
+    return DpopProof("GET", URI + "?page=2", signed(signer, **{"ath": ath, **changes}))
+
+
+async def test_a_bound_token_is_accepted_with_a_proof_only(issuer: LocalIssuer, verifier: Verifier) -> None:
+    token = bound_token(issuer)
+    for attempt in range(3):  # when it is new, and when it is known
+        with pytest.raises(ProofRequired):
+            await verifier.verify(token)
+        with pytest.raises(ProofRequired):
+            verifier.verify_sync(token)
+        claims = await verifier.verify(token, proof_for(token, jti=f"a{attempt}"))
+        assert verifier.verify_sync(token, proof_for(token, jti=f"b{attempt}")) is claims
+
+
+async def test_a_proof_is_good_for_one_request(issuer: LocalIssuer, verifier: Verifier) -> None:
+    token = bound_token(issuer)
+    proof = proof_for(token)
+    await verifier.verify(token, proof)
+    for _ in range(2):
+        with pytest.raises(ReplayedProof):
+            await verifier.verify(token, proof)
+
+
+async def test_a_stolen_token_is_of_no_use_with_another_key(issuer: LocalIssuer, verifier: Verifier) -> None:
+    token = bound_token(issuer)
+    for thief in (OTHER, KEYS["RS256"]):
+        with pytest.raises(InvalidProof, match="not bound"):
+            await verifier.verify(token, proof_for(token, thief))
+    assert len(verifier._seen) == 0
+
+
+async def test_a_proof_for_another_token_of_the_same_key_is_refused(issuer: LocalIssuer, verifier: Verifier) -> None:
+    token, another = bound_token(issuer), bound_token(issuer)
+    with pytest.raises(InvalidProof, match="another access token"):
+        await verifier.verify(token, proof_for(another))
+
+
+async def test_a_proof_does_not_go_with_a_bearer_token(issuer: LocalIssuer, verifier: Verifier) -> None:
+    token = issuer.token()
+    await verifier.verify(token)
+    with pytest.raises(InvalidProof, match="not bound"):
+        await verifier.verify(token, proof_for(token))
+
+
+async def test_a_token_bound_in_another_way_is_refused(issuer: LocalIssuer, verifier: Verifier) -> None:
+    others: list[object] = [{"x5t#S256": SERVER_KEY}, {"jkt": thumbprint(KEY.jwk), "x5t#S256": SERVER_KEY}, {}, []]
+    for cnf in others:
+        token = issuer.token(cnf=cnf)
+        for proof in (None, proof_for(token)):
+            with pytest.raises(UnsupportedConfirmation):
+                await verifier.verify(token, proof)

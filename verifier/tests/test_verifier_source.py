@@ -1,8 +1,10 @@
 """How keys are found and kept: over real HTTP, with the clock in hand. G8 in small."""
 
 import asyncio
+import json
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ import pytest
 from idp_verifier import InvalidSignature, KeysUnavailable, UnknownKey, Verifier
 from idp_verifier.discovery import metadata_urls
 from idp_verifier.fetch import MAX_BODY_OCTETS
-from idp_verifier.testing import JWKS_PATH, METADATA_PATH, Answer, LocalIssuer, Signer, access_token_claims
+from idp_verifier.testing import JWKS_PATH, METADATA_PATH, Answer, LocalIssuer, Signer, access_token_claims, base64url
 
 AUDIENCE = "https://api.example.com"
 OPENID_PATH = "/.well-known/openid-configuration"
@@ -340,6 +342,26 @@ async def test_forged_kids_cost_one_fetch_in_30_seconds(issuer: LocalIssuer, ver
     clock.now += 0.2
     await forge(5)
     assert fetches(issuer) == 3
+
+
+async def test_g8_ten_thousand_forged_kids_leave_memory_flat_and_good_tokens_unharmed(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    good = issuer.token()
+    await verifier.verify(good)
+    rest = issuer.token().partition(".")[2]
+    for number in range(10_000):  # within a second
+        header = {"typ": "at+jwt", "alg": "ES256", "kid": f"forged-{number}"}
+        with pytest.raises(UnknownKey):
+            await verifier.verify(f"{base64url(json.dumps(header).encode())}.{rest}")
+        if number == 1_000:
+            settled = sys.getallocatedblocks()
+        if number % 1_000 == 0:
+            assert await verifier.verify(good)
+            assert await verifier.verify(issuer.token())
+        clock.now += 0.0001
+    assert fetches(issuer) == 2
+    assert sys.getallocatedblocks() - settled < 3_000  # not even one for every third token
 
 
 async def test_a_forged_signature_costs_no_fetch(issuer: LocalIssuer, verifier: Verifier) -> None:

@@ -1,0 +1,463 @@
+"""Token Status Lists (draft-ietf-oauth-status-list): revocation that is seen offline, within a stated time."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, UnknownKey, Verifier, parse_key
+from idp_verifier.encoding import decode_base64url
+from idp_verifier.refresh import Refresher
+from idp_verifier.status import MAX_LIST_OCTETS, MAX_LIST_TOKEN_OCTETS, StatusList, StatusReference, status_reference
+from idp_verifier.testing import METADATA_PATH, Answer, LocalIssuer, Signer, base64url
+
+AUDIENCE = "https://api.example.com"
+PATH = "/status/1"
+TLS = ssl.create_default_context()  # dear to make, and the same for all
+
+
+class Clock:
+    """POSIX seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def issuer(clock: Clock) -> Iterator[LocalIssuer]:
+    with LocalIssuer("ES256", clock=clock) as issuer:
+        publish(issuer, b"\0\0")
+        yield issuer
+
+
+@pytest.fixture
+def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
+    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
+        yield verifier
+
+
+def lst(octets: bytes) -> str:
+    return base64url(zlib.compress(octets))
+
+
+def list_token(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> str:
+    """A Status List Token of one bit for each; `...` omits a claim."""
+    claims = {
+        "sub": issuer.url + PATH,
+        "iat": int(issuer._clock()),
+        "exp": int(issuer._clock()) + 600,
+        "ttl": 100,
+        "status_list": {"bits": 1, "lst": lst(octets)},
+        **changes,
+    }
+    claims = {name: value for name, value in claims.items() if value is not ...}
+    return issuer.signer.sign(claims, **{"typ": "statuslist+jwt", **(header or {})})
+
+
+def publish(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> None:
+    token = list_token(issuer, octets, header, **changes)
+    issuer.answers[PATH] = Answer(token.encode(), headers={"ETag": f'"{hash(token)}"'})
+
+
+def token_of(issuer: LocalIssuer, idx: int = 0, **claims: Any) -> str:
+    return issuer.token(status={"status_list": {"uri": issuer.url + PATH, "idx": idx}}, **claims)
+
+
+def fetches(issuer: LocalIssuer, path: str = PATH) -> int:
+    return [asked for asked, _ in issuer.requests].count(path)
+
+
+def settle(verifier: Verifier) -> None:
+    """Waits for the fetches that go on in the background."""
+    sources: list[Refresher[Any]] = [verifier._source, *verifier._lists._sources.values()]
+    for source in sources:
+        if source._in_flight is not None:
+            source._in_flight.result(timeout=10)
+
+
+def at_once(verifier: Verifier, token: str) -> None:
+    """Verifies without waiting for anything."""
+    with pytest.raises(StopIteration):
+        verifier.verify(token).send(None)
+
+
+# What a list says
+
+
+def test_the_examples_of_the_draft() -> None:
+    """§4.1: one bit and two bits for each token, from the lowest bit of each octet up."""
+    key = parse_key(Signer.generate("ES256").jwk)
+    one = StatusList(key, 1, zlib.decompress(decode_base64url(b"eNrbuRgAAhcBXQ")), None, None)
+    two = StatusList(key, 2, zlib.decompress(decode_base64url(b"eNo76fITAAPfAgc")), None, None)
+    assert [is_valid(one, idx) for idx in range(16)] == [not bit for bit in map(int, "1001110111000101")]
+    assert [is_valid(two, idx) for idx in range(12)] == [not status for status in (1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3)]
+
+
+def is_valid(status_list: StatusList, idx: int) -> bool:
+    try:
+        status_list.demand_valid(idx)
+    except RevokedToken:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+async def test_each_token_has_its_own_bits(issuer: LocalIssuer, verifier: Verifier, bits: int) -> None:
+    count = 16 // bits
+    revoked = 5 % count
+    octets = (1 << revoked * bits).to_bytes(2, "little")
+    publish(issuer, octets, status_list={"bits": bits, "lst": lst(octets)})
+    for idx in range(count):
+        if idx == revoked:
+            with pytest.raises(RevokedToken):
+                await verifier.verify(token_of(issuer, idx))
+        else:
+            await verifier.verify(token_of(issuer, idx))
+    with pytest.raises(InvalidStatus, match="outside"):
+        await verifier.verify(token_of(issuer, count))
+    with pytest.raises(InvalidStatus, match="outside"):
+        await verifier.verify(token_of(issuer, 10**30))
+
+
+@pytest.mark.parametrize("status", range(1, 16))
+async def test_whatever_is_not_valid_is_refused(issuer: LocalIssuer, verifier: Verifier, status: int) -> None:
+    publish(issuer, b"", status_list={"bits": 4, "lst": lst(bytes([status << 4]))})
+    await verifier.verify(token_of(issuer, 0))
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token_of(issuer, 1))
+
+
+async def test_a_token_without_status_needs_no_list(issuer: LocalIssuer, verifier: Verifier) -> None:
+    await verifier.verify(issuer.token())
+    assert fetches(issuer) == 0
+
+
+async def test_it_can_be_switched_off(issuer: LocalIssuer, clock: Clock) -> None:
+    publish(issuer, b"\1")
+    async with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, status="ignore") as verifier:
+        await verifier.verify(token_of(issuer))
+        await verifier.verify(issuer.token(status="nonsense"))
+    assert fetches(issuer) == 0
+    with pytest.raises(ValueError, match="status"):
+        Verifier(issuer.url, AUDIENCE, status="maybe")  # type: ignore[arg-type]
+
+
+# When it is fetched
+
+
+async def test_one_fetch_serves_all_tokens_and_only_the_first_wait(issuer: LocalIssuer, verifier: Verifier) -> None:
+    tokens = [token_of(issuer, idx) for idx in range(16)]
+    await asyncio.gather(*map(verifier.verify, tokens))
+    for token in (*tokens, token_of(issuer, 3)):
+        at_once(verifier, token)
+    assert fetches(issuer) == 1
+    (_, headers), *_ = [request for request in issuer.requests if request[0] == PATH]
+    assert headers["Accept"] == "application/statuslist+jwt"
+
+
+async def test_a_revocation_is_seen_within_the_ttl_by_known_tokens_too(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    token = token_of(issuer, 3)
+    await verifier.verify(token)
+    publish(issuer, b"\x08\0")
+    clock.now += 79
+    at_once(verifier, token)
+    settle(verifier)
+    assert fetches(issuer) == 1
+    clock.now += 2  # 80 % of the ttl have passed: fetched behind the request
+    at_once(verifier, token)
+    settle(verifier)
+    assert fetches(issuer) == 2
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+    await verifier.verify(token_of(issuer, 4))
+
+
+async def test_a_service_that_was_idle_asks_before_it_answers(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    token = token_of(issuer, exp=int(clock.now) + 9_000)
+    await verifier.verify(token)
+    publish(issuer, b"\1\0")
+    clock.now += 101
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "cache_control", "seconds"),
+    [(100, "", 100), (100, "max-age=40", 40), (40, "max-age=9000", 40), (..., "max-age=40", 40), (..., "", 300)],
+)
+async def test_the_shorter_of_ttl_and_max_age_counts(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock, ttl: Any, cache_control: str, seconds: int
+) -> None:
+    publish(issuer, b"\0", ttl=ttl)
+    issuer.answers[PATH].headers["Cache-Control"] = cache_control
+    await verifier.verify(token_of(issuer))
+    clock.now += seconds * 0.79
+    await verifier.verify(token_of(issuer))
+    settle(verifier)
+    assert fetches(issuer) == 1
+    clock.now += seconds * 0.02
+    await verifier.verify(token_of(issuer))
+    settle(verifier)
+    assert fetches(issuer) == 2
+
+
+async def test_no_ttl_delays_a_revocation_by_more_than_an_hour(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    publish(issuer, b"\0", ttl=10**9, exp=...)
+    token = token_of(issuer, exp=int(clock.now) + 9_000)
+    await verifier.verify(token)
+    clock.now += 3_600
+    publish(issuer, b"\1")
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+
+
+async def test_a_304_confirms_the_list(issuer: LocalIssuer, verifier: Verifier, clock: Clock) -> None:
+    await verifier.verify(token_of(issuer))
+    clock.now += 101
+    await verifier.verify(token_of(issuer))
+    assert issuer.requests[-1][1]["If-None-Match"] == issuer.answers[PATH].headers["ETag"]
+    clock.now += 79
+    at_once(verifier, token_of(issuer))
+    settle(verifier)
+    assert fetches(issuer) == 2
+
+
+# Outages
+
+
+async def test_through_an_outage_a_list_goes_on_until_its_exp(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    revoked = token_of(issuer, 9)
+    publish(issuer, b"\0\2")
+    await verifier.verify(token_of(issuer))
+    issuer.answers[PATH] = Answer(status=503)
+    for _ in range(5):
+        clock.now += 119
+        await verifier.verify(token_of(issuer))
+        with pytest.raises(RevokedToken):
+            await verifier.verify(revoked)
+        settle(verifier)
+    clock.now += 5
+    with pytest.raises(StatusUnavailable, match="503"):
+        await verifier.verify(token_of(issuer))
+    settle(verifier)
+    publish(issuer, b"\0\2")
+    clock.now += 30
+    await verifier.verify(token_of(issuer))
+
+
+async def test_no_304_revives_an_expired_list(issuer: LocalIssuer, verifier: Verifier, clock: Clock) -> None:
+    await verifier.verify(token_of(issuer))
+    clock.now += 600
+    with pytest.raises(StatusUnavailable, match="expired"):
+        await verifier.verify(token_of(issuer))
+    assert "If-None-Match" not in issuer.requests[-1][1]
+
+
+async def test_a_list_that_cannot_be_had_refuses_without_a_flood_of_fetches(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    issuer.answers[PATH] = Answer(status=404)
+    for _ in range(50):
+        with pytest.raises(StatusUnavailable, match="404"):
+            await verifier.verify(token_of(issuer))
+    assert fetches(issuer) == 1
+    await verifier.verify(issuer.token())  # what has no status is not concerned
+    clock.now += 1
+    publish(issuer, b"\0")
+    await verifier.verify(token_of(issuer))
+
+
+# Which lists are refused
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"header": {"typ": "JWT"}},
+        {"header": {"typ": "at+jwt"}},
+        {"header": {"typ": None}},
+        {"header": {"alg": "none"}},
+        {"header": {"kid": "unknown"}},
+        {"sub": "https://id.example.com/status/1"},
+        {"sub": ...},
+        {"iss": "https://evil.example.com"},
+        {"iss": None},
+        {"iat": ...},
+        {"iat": 1_800_000_031},
+        {"iat": "now"},
+        {"exp": 1_800_000_000},
+        {"exp": "never"},
+        {"exp": None, "ttl": None, "iat": None},
+        {"ttl": 0},
+        {"ttl": -1},
+        {"ttl": "1"},
+        {"status_list": ...},
+        {"status_list": []},
+        {"status_list": {"bits": 1}},
+        {"status_list": {"lst": lst(b"\0")}},
+        {"status_list": {"bits": 3, "lst": lst(b"\0")}},
+        {"status_list": {"bits": 0, "lst": lst(b"\0")}},
+        {"status_list": {"bits": 16, "lst": lst(b"\0")}},
+        {"status_list": {"bits": True, "lst": lst(b"\0")}},
+        {"status_list": {"bits": "1", "lst": lst(b"\0")}},
+        {"status_list": {"bits": 1, "lst": base64url(b"\0")}},
+        {"status_list": {"bits": 1, "lst": lst(b"\0") + "=="}},
+        {"status_list": {"bits": 1, "lst": "é"}},
+        {"status_list": {"bits": 1, "lst": base64url(zlib.compress(b"\0" * 99)[:-5])}},
+        {"status_list": {"bits": 1, "lst": base64url(zlib.compress(b"\0") + b"\0")}},
+        {"status_list": {"bits": 1, "lst": lst(b"\0" * (MAX_LIST_OCTETS + 1))}},
+        {"status_list": {"bits": 1, "lst": lst(b"\0" * (64 << 20))}},
+    ],
+    ids=lambda changes: str(changes)[:60],
+)
+async def test_a_list_that_is_not_the_issuers_or_not_sound_is_refused(
+    issuer: LocalIssuer, verifier: Verifier, changes: dict[str, Any]
+) -> None:
+    publish(issuer, b"\0", **changes)
+    with pytest.raises(StatusUnavailable) as refusal:
+        await verifier.verify(token_of(issuer))
+    assert '"' not in str(refusal.value)
+
+
+async def test_a_list_as_large_as_allowed_is_accepted(issuer: LocalIssuer, verifier: Verifier) -> None:
+    publish(issuer, b"\0" * MAX_LIST_OCTETS, iss=issuer.url)
+    await verifier.verify(token_of(issuer, MAX_LIST_OCTETS * 8 - 1))
+
+
+async def test_an_answer_that_is_no_list_is_refused(issuer: LocalIssuer, verifier: Verifier, clock: Clock) -> None:
+    forger = Signer.generate("ES256", kid=issuer.signer.kid)
+    good = issuer.answers[PATH].body.decode()
+    for body in (b"", b"a.b.c", good.rpartition(".")[0].encode() + b".AA", b"." * (MAX_LIST_TOKEN_OCTETS + 1)):
+        issuer.answers[PATH] = Answer(body)
+        with pytest.raises(StatusUnavailable):
+            await verifier.verify(token_of(issuer))
+        clock.now += 30
+    mine, issuer.signer = issuer.signer, forger
+    publish(issuer, b"\0")
+    issuer.signer = mine
+    with pytest.raises(StatusUnavailable, match="signature"):
+        await verifier.verify(token_of(issuer))
+
+
+async def test_redirects_are_not_followed(issuer: LocalIssuer, verifier: Verifier) -> None:
+    issuer.answers["/elsewhere"] = issuer.answers[PATH]
+    issuer.answers[PATH] = Answer(status=302, headers={"Location": issuer.url + "/elsewhere"})
+    with pytest.raises(StatusUnavailable, match="302"):
+        await verifier.verify(token_of(issuer))
+    assert fetches(issuer, "/elsewhere") == 0
+
+
+# Keys
+
+
+async def test_a_list_signed_with_a_new_key_is_verified_with_it(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock
+) -> None:
+    token = token_of(issuer)
+    await verifier.verify(token)
+    before, issuer.signer = issuer.signer, Signer.generate("ES256")
+    issuer.publish(before, issuer.signer)
+    publish(issuer, b"\1")
+    clock.now += 101
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+
+
+async def test_a_list_goes_with_the_key_that_signed_it(issuer: LocalIssuer, verifier: Verifier, clock: Clock) -> None:
+    other = Signer.generate("ES256")
+    issuer.publish(issuer.signer, other, max_age=50)
+    publish(issuer, b"\0")
+    old, issuer.signer = issuer.signer, other
+    token = token_of(issuer)
+    await verifier.verify(token)
+    issuer.publish(other, max_age=50)  # the key of the list is taken back; the list would be fresh for 50 s more
+    clock.now += 50
+    with pytest.raises(StatusUnavailable):
+        await verifier.verify(token)
+    with pytest.raises(UnknownKey):
+        await verifier.verify(old.sign({}))
+    publish(issuer, b"\0")
+    clock.now += 30
+    await verifier.verify(token)
+
+
+# What a token may say
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"another_mechanism": {"uri": "https://id.example.com/1", "idx": 0}},
+        {"status_list": None},
+        {"status_list": {"idx": 0}},
+        {"status_list": {"uri": "https://id.example.com/1"}},
+        {"status_list": {"uri": "https://id.example.com/1", "idx": -1}},
+        {"status_list": {"uri": "https://id.example.com/1", "idx": True}},
+        {"status_list": {"uri": "https://id.example.com/1", "idx": 1.0}},
+        {"status_list": {"uri": "https://id.example.com/1", "idx": "1"}},
+        {"status_list": {"uri": "https://evil.example.com/1", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com.evil.com/1", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com@evil.com/1", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com:8443/1", "idx": 0}},
+        {"status_list": {"uri": "http://id.example.com/1", "idx": 0}},
+        {"status_list": {"uri": "//id.example.com/1", "idx": 0}},
+        {"status_list": {"uri": "/1", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com/1#x", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com:x/1", "idx": 0}},
+        {"status_list": {"uri": "https://id.example.com/\r\nX: 1", "idx": 0}},
+        {"status_list": {"uri": 'https://id.example.com/"', "idx": 0}},
+        {"status_list": {"uri": "", "idx": 0}},
+        {"status_list": {"uri": ["https://id.example.com/1"], "idx": 0}},
+    ],
+    ids=str,
+)
+def test_a_status_that_cannot_be_followed_is_refused(status: object) -> None:
+    with pytest.raises(InvalidStatus):
+        status_reference({"status": status}, "https://id.example.com/tenant")
+
+
+def test_a_list_at_the_origin_of_the_issuer_is_followed() -> None:
+    for uri in ("https://id.example.com/1", "https://ID.example.com:443/status?list=1"):
+        status = {"status_list": {"uri": uri, "idx": 7}}
+        assert status_reference({"status": status}, "https://id.example.com/tenant") == StatusReference(uri, 7)
+    assert status_reference({}, "https://id.example.com") is None
+
+
+async def test_a_token_cannot_send_us_anywhere(issuer: LocalIssuer, verifier: Verifier) -> None:
+    await verifier.verify(issuer.token())
+    asked = len(issuer.requests)
+    other = issuer.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(InvalidStatus):
+        await verifier.verify(issuer.token(status={"status_list": {"uri": other + METADATA_PATH, "idx": 0}}))
+    assert len(issuer.requests) == asked
+
+
+async def test_the_number_of_lists_is_bounded(issuer: LocalIssuer, verifier: Verifier) -> None:
+    for number in range(100):
+        uri = f"{issuer.url}/status/none-{number}"
+        with pytest.raises(StatusUnavailable):
+            await verifier.verify(issuer.token(status={"status_list": {"uri": uri, "idx": 0}}))
+    assert len(verifier._lists._sources) == 64
