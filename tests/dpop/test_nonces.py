@@ -1,7 +1,7 @@
 """Nonces (RFC 9449 §8): which are good, for how long, and when the next is handed out. The clock is passed in."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from idp.protocol.authorization import Origin
 from idp.protocol.dpop import NONCE_LIFETIME, Nonces, is_old
 from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
 from idp.store import Store
+from idp.store.database import DatabaseUnavailable
 from tests.dpop.proving import Prover
 from tests.store.observing import opened
 
@@ -155,6 +156,15 @@ async def test_r20_an_issuer_with_a_path(world: World) -> None:
     proof = world.prover.proof("/users/me", nonce=ONE.at(START), iat=int(START), htu="https://id.example.com/users/me")
     with pytest.raises(InvalidDPoPProofError):
         await world.proofs.accept(request("/users/me", proof), "somebody")
+
+
+async def test_without_the_database_no_proof_is_accepted(world: World) -> None:
+    """Nobody could say whether it was used before."""
+    async with opened("postgresql://nobody@127.0.0.1:1/nothing") as unreachable:
+        proofs = replace(world.proofs, used=Store(unreachable).used_ids)
+        proof = world.prover.proof(nonce=ONE.at(START), iat=int(START))
+        with pytest.raises(DatabaseUnavailable):
+            await proofs.accept(request("/token", proof), "somebody")
 
 
 async def test_a_request_without_a_proof_costs_nothing(world: World) -> None:
