@@ -35,6 +35,7 @@ from idp.endpoints.introspection import IntrospectionEndpoint
 from idp.endpoints.jwks import JwksEndpoint
 from idp.endpoints.metadata import MetadataEndpoint, metadata, well_known_paths
 from idp.endpoints.openapi import openapi
+from idp.endpoints.proofs import Proofs
 from idp.endpoints.resource import resource
 from idp.endpoints.revocation import RevocationEndpoint
 from idp.endpoints.token import TokenEndpoint
@@ -51,7 +52,7 @@ from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations
 from idp.signing.readers import JwksReaders
-from idp.signing.server_secrets import RefreshTokenSecret
+from idp.signing.server_secrets import NonceSecret, RefreshTokenSecret
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from idp.store.schema import code_revision
@@ -73,6 +74,7 @@ class Parts:
     readers: JwksReaders
     keeper: KeyKeeper
     refresh_secret: RefreshTokenSecret
+    nonce_secret: NonceSecret
     housekeeping: Housekeeping
     pool: HashPool
     audit: AuditQueue
@@ -90,6 +92,7 @@ class Parts:
             await self.keeper.start()
             stack.push_async_callback(self.keeper.stop)
             await self.refresh_secret.start()
+            await self.nonce_secret.start()
             await self.housekeeping.start()
             stack.push_async_callback(self.housekeeping.stop)
             await self.audit.start()
@@ -124,6 +127,7 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
         readers=readers,
         keeper=keeper,
         refresh_secret=RefreshTokenSecret(store, sealer),
+        nonce_secret=NonceSecret(store, sealer),
         housekeeping=Housekeeping(store),
         pool=pool,
         audit=audit,
@@ -149,7 +153,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     login = Login(store, passwords, parts.audit, clock)
     people = People(store, passwords)
     issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
-    bearer = Bearer(issued, store.users, parts.audit)
+    proofs = Proofs(settings.issuer, parts.nonce_secret, store.used_ids, clock, parts.audit)
+    bearer = Bearer(issued, proofs, store.users, parts.audit)
     requests = ClientRequests(clients, parts.audit, clock)
     families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
     subject_tokens = SubjectTokens(issued, store, parts.audit)
@@ -159,6 +164,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         supported,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
         lambda: keyring.signing_key(clock()),
+        proofs,
         parts.audit,
         parts.metrics,
         settings.default_client_id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idp.protocol.authorization import Authorization
 from idp.protocol.ports import Clock, Signer
-from idp.protocol.tokens import ACCESS_TOKEN_TYPE, TokenResponse, access_token_claims, lifetime_of
+from idp.protocol.tokens import ACCESS_TOKEN_TYPE, BEARER, DPOP, TokenResponse, access_token_claims, lifetime_of
 
 
 def random_jti() -> str:
@@ -43,4 +43,5 @@ class Issuer:
             kid,
             authorization.refresh_token,
             exchange.issued_token_type if exchange else None,
+            token_type=DPOP if authorization.dpop_jkt else BEARER,
         )

@@ -16,6 +16,8 @@ from keys.opaque import OpaqueTokens, digest
 
 _NOT_GOOD = "The refresh token is invalid, expired, revoked or another client's."
 
+_UNPROVED = "The refresh token is bound to a key, and the request does not prove it by DPoP."
+
 
 @dataclass(frozen=True, slots=True)
 class Families:
@@ -26,9 +28,13 @@ class Families:
     policy: RefreshPolicy
     clock: Clock
 
-    async def begin(self, authorization: Authorization) -> Authorization:
+    async def begin(self, request: TokenRequest, authorization: Authorization) -> Authorization:
         """The same with the first token of a new family. Raises InvalidGrantError when the person was disabled, or
-        changed the password, since they logged in a moment ago."""
+        changed the password, since they logged in a moment ago.
+
+        A public client's is bound to the key that it has proved to hold; a confidential one's is bound to its
+        credentials already (RFC 9449 §5).
+        """
         authentication = authorization.authentication
         assert authentication is not None, "only a person's authorization is refreshed"
         family_id = uuid4()
@@ -48,6 +54,7 @@ class Families:
             sealed_successor=None,
             idle_until=now + self.policy.idle_ttl,
             expires_at=now + self.policy.ttl,
+            dpop_jkt=request.dpop_jkt if request.client.is_public else None,
         )
         if not await self.store.refresh_families.add(family, authentication.user.credentials_epoch):
             raise InvalidGrantError("The login is not good any more.")
@@ -68,6 +75,7 @@ class Families:
             idle_ttl=self.policy.idle_ttl,
             scope=_asked_scope(request),
             audience=request.resources,
+            dpop_jkt=request.dpop_jkt,
         )
         if swapped:
             return _authorization(request, swapped, successor)
@@ -80,13 +88,15 @@ class Families:
         if found is None or not found.user.is_active:
             return InvalidGrantError(_NOT_GOOD)
         client_id, origin = request.client.client_id, request.origin
-        meaning = presentation(found.family, digest(token), client_id, found.read_at, self.policy.retry_window)
+        meaning = presentation(
+            found.family, digest(token), client_id, request.dpop_jkt, found.read_at, self.policy.retry_window
+        )
         if meaning is Presentation.REPLAYED:
             await self._end(found, "refresh.replayed", "failure", client_id, origin)
-        if meaning is Presentation.FOREIGN:
+        if meaning in (Presentation.FOREIGN, Presentation.UNPROVED):
             await self.store.audit.add(_event(found, "refresh.refused", "refused", client_id, origin))
         if meaning not in (Presentation.CURRENT, Presentation.REPEATED):
-            return InvalidGrantError(_NOT_GOOD)
+            return InvalidGrantError(_UNPROVED if meaning is Presentation.UNPROVED else _NOT_GOOD)
         if refusal := excess(found.family, _asked_scope(request), request.resources):
             return refusal
         if meaning is Presentation.REPEATED:

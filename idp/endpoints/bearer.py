@@ -10,52 +10,78 @@ from starlette.requests import Request
 
 from idp.directory.issued_tokens import IssuedTokens
 from idp.endpoints.answers import Problem
+from idp.endpoints.challenges import insufficient_scope, invalid_token, no_token, two_tokens, unproved
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.proofs import Proofs
 from idp.protocol.audit import Actor, AuditEvent
 from idp.protocol.client import ADMIN_SCOPE
+from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
 from idp.protocol.ports import Audit
+from idp.protocol.tokens import BEARER, DPOP
 from idp.protocol.user import User
 from idp.store.users import Users
 from idp_verifier import Claims, VerificationError
+from idp_verifier.dpop import bound_key
 from keys.keyring import NoSigningKeyError
 
 PERSONS_ONLY = "This token is a client's own; only a person's will do here."
 ADMINISTRATORS_ONLY = "Admin access required"
+_SCHEMES = {scheme.lower(): scheme for scheme in (BEARER, DPOP)}
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Authenticates requests by their access token (RFC 6750 §2.1)."""
+    """Authenticates requests by their access token (RFC 6750 §2.1, RFC 9449 §7)."""
 
     tokens: IssuedTokens
+    proofs: Proofs
     users: Users
     audit: Audit
 
     async def claims(self, request: Request) -> Claims:
         """The claims of a token that is meant for us and was not revoked. Raises a Problem: 401 without one."""
-        token = _bearer_token(request)
+        scheme, token = _presented(request)
         try:
             claims = self.tokens.claims(token, self.tokens.issuer)
+            jkt = bound_key(claims)
         except NoSigningKeyError:
             raise Problem(503, "No key is available to verify the token.", headers={"Retry-After": "1"}) from None
         except VerificationError as error:
-            raise unauthenticated(str(error)) from None
+            raise invalid_token(scheme, str(error)) from None
+        if scheme == DPOP:
+            await self._demand_proof(request, claims, token, jkt)
+        elif jkt:
+            raise invalid_token(DPOP, "it is bound to a key; present it by the scheme DPoP, with a proof")
         if await self.tokens.is_revoked(claims):
-            raise unauthenticated("the token was revoked")
+            raise invalid_token(scheme, "the token was revoked")
         return claims
+
+    async def _demand_proof(self, request: Request, claims: Claims, token: str, jkt: str | None) -> None:
+        """Demands a proof of the key that the token is bound to (RFC 9449 §7.1). Raises a Problem: 401."""
+        if jkt is None:
+            raise invalid_token(DPOP, "it is not bound to a key; present it by the scheme Bearer")
+        try:
+            proof = await self.proofs.accept(request, claims.client_id, access_token=token)
+        except (InvalidDPoPProofError, UseDPoPNonceError) as error:
+            raise unproved(error) from None
+        if proof is None or proof.jkt != jkt:
+            raise unproved(InvalidDPoPProofError("The request does not prove the key that the token is bound to."))
 
     async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:
         """The person who holds the token, as the database knows them now.
 
         Raises a Problem: 401, or 403 with the detail `persons_only` when a client holds it.
         """
-        claims = await self.claims(request)
+        return await self.user_by(await self.claims(request), persons_only=persons_only)
+
+    async def user_by(self, claims: Claims, *, persons_only: str = PERSONS_ONLY) -> User:
+        """The same, for who has asked for the claims already: a request has one proof, which is good once."""
         user_id = self.tokens.user_id(claims)
         if user_id is None:
             raise Problem(403, persons_only)
         user = await self.users.by_id(user_id)
         if user is None or not user.is_active:
-            raise unauthenticated("the user is disabled or gone")
+            raise invalid_token(_scheme_of(claims), "the user is disabled or gone")
         return user
 
     async def administrator(self, request: Request) -> Actor:
@@ -63,7 +89,11 @@ class Bearer:
 
         Raises a Problem: 401, or 403 when the token, or the person now, is not allowed.
         """
-        claims, origin = await self.claims(request), origin_of(request.scope)
+        return await self.administrator_by(request, await self.claims(request))
+
+    async def administrator_by(self, request: Request, claims: Claims) -> Actor:
+        """The same, for who has asked for the claims of this request already."""
+        origin = origin_of(request.scope)
         try:
             await self._check_administrator(claims)
         except Problem as refusal:
@@ -75,41 +105,35 @@ class Bearer:
         return Actor(claims.sub, origin)
 
     async def _check_administrator(self, claims: Claims) -> None:
+        scheme = _scheme_of(claims)
         if claims["aud"] not in (self.tokens.issuer, [self.tokens.issuer]):
-            raise _insufficient(f"The admin API needs a token whose only audience is {self.tokens.issuer}.")
+            raise insufficient_scope(
+                scheme, f"The admin API needs a token whose only audience is {self.tokens.issuer}."
+            )
         if ADMIN_SCOPE not in claims.scopes:
-            raise _insufficient(f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
+            raise insufficient_scope(scheme, f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
         user_id = self.tokens.user_id(claims)
         if user_id is None:
             return
         user = await self.users.by_id(user_id)
         if user is None or not user.is_active:
-            raise unauthenticated("the user is disabled or gone")
+            raise invalid_token(scheme, "the user is disabled or gone")
         if not user.is_administrator:
             raise Problem(403, ADMINISTRATORS_ONLY)
 
 
-def _bearer_token(request: Request) -> str:
-    """The one token of the request. Of two, a proxy may have checked the other one."""
+def _presented(request: Request) -> tuple[str, str]:
+    """The scheme and the one token of the request. Of two, a proxy may have checked the other one."""
     given = request.headers.getlist("authorization")
     if len(given) > 1:
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_request"'}
-        raise Problem(400, "The request has more than one Authorization header.", headers=challenge)
+        raise two_tokens()
     scheme, _, token = "".join(given).partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise unauthenticated()
-    return token.strip()
+    known = _SCHEMES.get(scheme.lower())
+    if known is None or not token.strip():
+        raise no_token()
+    return known, token.strip()
 
 
-def unauthenticated(reason: str | None = None) -> Problem:
-    """401 with the challenge of RFC 6750 §3; without a reason when no token came at all (§3.1)."""
-    if reason is None:
-        return Problem(401, "This needs an access token.", headers={"WWW-Authenticate": 'Bearer realm="idp"'})
-    quoted = reason.replace("\\", "").replace('"', "'").encode("ascii", "replace").decode()
-    challenge = f'Bearer error="invalid_token", error_description="{quoted}"'
-    return Problem(401, f"The access token is not accepted: {reason}.", headers={"WWW-Authenticate": challenge})
-
-
-def _insufficient(detail: str) -> Problem:
-    challenge = f'Bearer error="insufficient_scope", scope="{ADMIN_SCOPE}"'
-    return Problem(403, detail, headers={"WWW-Authenticate": challenge})
+def _scheme_of(claims: Claims) -> str:
+    """By which scheme the token of these claims was presented: it is accepted by no other."""
+    return DPOP if bound_key(claims) else BEARER

@@ -11,7 +11,7 @@ REGISTERED = ("/token", "/users/me")
 
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"Authorization, Content-Type, X-Requested-With"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, DPoP, X-Requested-With"),
     (b"access-control-max-age", b"600"),
 ]
 
@@ -50,7 +50,7 @@ class Cors:
         return origin if path in REGISTERED and await self._is_registered(origin) else None
 
     def _marks(self, allowed: str) -> list[tuple[bytes, bytes]]:
-        exposed = (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After, X-Request-Id, ETag")
+        exposed = (b"access-control-expose-headers", b"WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id, ETag")
         marks = [(b"access-control-allow-origin", allowed.encode("latin-1")), exposed]
         return marks if allowed == "*" else [*marks, (b"vary", b"Origin")]
 

@@ -13,12 +13,14 @@ from idp.endpoints.answers import json_answer
 from idp.endpoints.client_requests import ClientRequests, answered
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError, UnauthorizedClientError
+from idp.protocol.tokens import BEARER, DPOP
 from idp.store.users import Users
 from idp_verifier import Claims, VerificationError
 
 _INACTIVE = {"active": False}
 _SHOWN = (
     "iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "username", "auth_time", "amr", "roles", "act",
+    "cnf",
 )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ class IntrospectionEndpoint:
         if await self.tokens.is_revoked(claims) or not await self._is_of_somebody(claims):
             return _INACTIVE
         shown = {name: claims[name] for name in _SHOWN if name in claims}
-        return {"active": True, "token_type": "Bearer", **shown}
+        return {"active": True, "token_type": DPOP if "cnf" in claims else BEARER, **shown}
 
     def _concerns(self, claims: Claims, client: Client) -> bool:
         """A resource service may ask of tokens that are for it, a client of its own (§4: no scanning of others')."""

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from starlette.requests import Request
 from starlette.responses import Response
 
+from idp.endpoints.proofs import ALGORITHMS as DPOP_ALGORITHMS
 from idp.protocol.client_authentication import METHODS
 
 MAX_AGE = 300
@@ -27,6 +28,7 @@ def metadata(issuer: str, grant_types: Iterable[str]) -> dict[str, Any]:
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": list(METHODS),
+        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
         "request_uri_parameter_supported": False,
         "service_documentation": f"{issuer}/docs",
     }

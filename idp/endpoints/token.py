@@ -11,6 +11,7 @@ from starlette.responses import Response
 from idp.endpoints.answers import json_answer
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.endpoints.form import Form
+from idp.endpoints.proofs import AcceptedProof, Proofs
 from idp.grants import Grant
 from idp.issuer import Issuer
 from idp.metrics import Metrics
@@ -19,6 +20,7 @@ from idp.protocol.authorization import Authorization, TokenRequest
 from idp.protocol.client import ADMIN_SCOPE, Client
 from idp.protocol.client_authentication import ClientCredentials
 from idp.protocol.errors import (
+    InvalidDPoPProofError,
     InvalidRequestError,
     InvalidScopeError,
     InvalidTargetError,
@@ -32,6 +34,8 @@ from idp.protocol.tokens import TokenResponse
 EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError)
 """The refusals of a client that asks for more than it may have: those are for the audit log."""
 
+_UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
@@ -41,6 +45,7 @@ class TokenEndpoint:
     grants: Mapping[str, Grant]
     issuer: Issuer
     check_signing: Callable[[], object]
+    proofs: Proofs
     audit: Audit
     metrics: Metrics
     default_client_id: str | None = None
@@ -55,18 +60,19 @@ class TokenEndpoint:
             grant = self.select_grant(asked.form, client)
             # Nothing is spent in vain: a refresh token would be, whose window for retries may end before this outage.
             self.check_signing()
-            form = asked.form
+            proof, form = await self._proof(request, client), asked.form
+            jkt = proof.jkt if proof else None
             outcome = await grant.exchange(
-                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences)
+                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=jkt)
             )
             if isinstance(outcome, OAuth2Error):
                 raise outcome
         except EXCESSES as error:
             self._record_excess(error, asked)
             raise
-        response = await self.issuer.issue(outcome)
+        response = await self.issuer.issue(replace(outcome, dpop_jkt=jkt) if jkt else outcome)
         self._record(outcome, response, grant.grant_type, asked)
-        return json_answer(response.body(), headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+        return json_answer(response.body(), headers={**_UNCACHED, **(proof.headers if proof else {})})
 
     def _default_client(self, form: Form) -> ClientCredentials | None:
         """A password request that names no client is the default client's, if there is one."""
@@ -93,6 +99,13 @@ class TokenEndpoint:
         if grant_type not in client.grant_types:
             raise UnauthorizedClientError(f"This client is not registered for the grant {grant_type}.")
         return grant
+
+    async def _proof(self, request: Request, client: Client) -> AcceptedProof | None:
+        """The proof that binds the token to a key, if there is one (RFC 9449 §5), as some clients must (§5.2)."""
+        proof = await self.proofs.accept(request, client.client_id)
+        if proof is None and client.dpop_bound_access_tokens:
+            raise InvalidDPoPProofError("This client gets only tokens that are bound to a key; send a DPoP proof.")
+        return proof
 
     def _record(
         self, authorization: Authorization, response: TokenResponse, grant_type: str, asked: ClientRequest

@@ -56,7 +56,7 @@ class UsersEndpoint:
 
     async def dashboard(self, request: Request) -> Response:
         """For people with the role `admin`, whatever token they hold."""
-        user = await self._administrator(request)
+        user = _demand_administrator(await self.bearer.user(request, persons_only=ADMINISTRATORS_ONLY))
         return json_answer({"message": f"Welcome, {user.username or user.email}.", "user": user_record(user)})
 
     async def register(self, request: Request) -> Response:
@@ -70,15 +70,9 @@ class UsersEndpoint:
     async def _registrar(self, request: Request) -> tuple[Actor, bool]:
         claims = await self.bearer.claims(request)
         if ADMIN_SCOPE in claims.scopes:
-            return await self.bearer.administrator(request), True
-        user = await self._administrator(request)
+            return await self.bearer.administrator_by(request, claims), True
+        user = _demand_administrator(await self.bearer.user_by(claims, persons_only=ADMINISTRATORS_ONLY))
         return Actor(str(user.id), origin_of(request.scope)), False
-
-    async def _administrator(self, request: Request) -> User:
-        user = await self.bearer.user(request, persons_only=ADMINISTRATORS_ONLY)
-        if not user.is_administrator:
-            raise Problem(403, ADMINISTRATORS_ONLY)
-        return user
 
     async def list(self, request: Request) -> Response:
         await self.bearer.administrator(request)
@@ -123,6 +117,12 @@ class UsersEndpoint:
         if user is None:
             raise Problem(404, "There is no such user.")
         return user
+
+
+def _demand_administrator(user: User) -> User:
+    if not user.is_administrator:
+        raise Problem(403, ADMINISTRATORS_ONLY)
+    return user
 
 
 def _registration(members: Members, *, with_roles: bool) -> Registration:

@@ -22,7 +22,8 @@ class Origin:
 class TokenRequest:
     """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent.
 
-    `resources` and `audiences` are the two that may come more than once (RFC 8707 §2, RFC 8693 §2.1).
+    `resources` and `audiences` are the two that may come more than once (RFC 8707 §2, RFC 8693 §2.1). `dpop_jkt` is
+    the thumbprint of the key that it proved to hold (RFC 9449 §5), if it did.
     """
 
     client: Client
@@ -30,6 +31,7 @@ class TokenRequest:
     resources: tuple[str, ...]
     origin: Origin
     audiences: tuple[str, ...] = ()
+    dpop_jkt: str | None = None
 
     def required(self, name: str) -> str:
         """The parameter's value; raises InvalidRequestError when it is missing."""
@@ -69,7 +71,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself."""
+    """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself.
+
+    `dpop_jkt` is not for a grant to say: the endpoint adds it, so that none can forget it (RFC 9449 §5).
+    """
 
     client: Client
     scope: tuple[str, ...]
@@ -78,6 +83,7 @@ class Authorization:
     family_id: UUID | None = None
     refresh_token: str | None = field(default=None, repr=False)
     exchange: Exchange | None = None
+    dpop_jkt: str | None = None
 
     @property
     def subject(self) -> str:

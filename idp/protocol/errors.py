@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749.errors import (
 
 __all__ = [
     "InvalidClientError",
+    "InvalidDPoPProofError",
     "InvalidGrantError",
     "InvalidRequestError",
     "InvalidScopeError",
@@ -24,6 +25,7 @@ __all__ = [
     "TemporarilyUnavailableError",
     "UnauthorizedClientError",
     "UnsupportedGrantTypeError",
+    "UseDPoPNonceError",
 ]
 
 
@@ -59,6 +61,26 @@ class InvalidTargetError(OAuth2Error):
     """The requested resource is not one that this client may have tokens for (RFC 8707 §2)."""
 
     error = "invalid_target"
+
+
+class InvalidDPoPProofError(OAuth2Error):
+    """The proof is missing where one is needed, or is not good (§5, §7.1)."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDPoPNonceError(OAuth2Error):
+    """The proof has no nonce of ours, or an old one: it is to be made again with this one (§8)."""
+
+    error = "use_dpop_nonce"
+    description = "The proof must hold the nonce of the DPoP-Nonce header."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        return [*super().get_headers(), ("DPoP-Nonce", self.nonce)]
 
 
 class TemporarilyUnavailableError(OAuth2Error):

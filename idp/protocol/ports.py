@@ -33,7 +33,7 @@ class PasswordLogin(Protocol):
 class RefreshFamilies(Protocol):
     """Refresh tokens, family by family."""
 
-    async def begin(self, authorization: Authorization) -> Authorization:
+    async def begin(self, request: TokenRequest, authorization: Authorization) -> Authorization:
         """The same authorization with the first refresh token of a new family. Raises InvalidGrantError when the
         person was disabled, or changed the password, since they proved who they are."""
 

@@ -41,6 +41,8 @@ class Family:
     idle_until: float
     expires_at: float
     revoked_at: float | None = None
+    dpop_jkt: str | None = None
+    """The thumbprint of the key that every refresh has to prove; None where client authentication does as much."""
 
     def is_alive(self, now: float) -> bool:
         return self.revoked_at is None and now < self.expires_at and now < self.idle_until
@@ -57,16 +59,22 @@ class Presentation(Enum):
     """Any other of the family: somebody has a copy. The family ends."""
     FOREIGN = auto()
     """Another client has it. Nothing changes, or whoever finds a token could end what is its owner's."""
+    UNPROVED = auto()
+    """It is bound to a key, and no proof of that key came with it. Nothing changes, for the same reason."""
     ENDED = auto()
     """The family has ended: nothing changes."""
 
 
-def presentation(family: Family, digest: bytes, client_id: str, now: float, retry_window: int) -> Presentation:
-    """Decides. `digest` is of a token that is proved to be of this family."""
+def presentation(
+    family: Family, digest: bytes, client_id: str, dpop_jkt: str | None, now: float, retry_window: int
+) -> Presentation:
+    """Decides. `digest` is of a token that is proved to be of this family, `dpop_jkt` of the key that was proved."""
     if not family.is_alive(now):
         return Presentation.ENDED
     if family.client_id != client_id:
         return Presentation.FOREIGN
+    if family.dpop_jkt not in (None, dpop_jkt):
+        return Presentation.UNPROVED
     if hmac.compare_digest(family.current_digest, digest):
         return Presentation.CURRENT
     if _is_repeated(family, digest, now, retry_window):

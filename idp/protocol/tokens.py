@@ -6,6 +6,9 @@ from typing import Any
 from idp.protocol.authorization import Authorization
 from idp.protocol.errors import InvalidRequestError
 
+BEARER, DPOP = "Bearer", "DPoP"
+"""The values of `token_type` (RFC 6750 §4, RFC 9449 §5); also the schemes by which such tokens are presented."""
+
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 
 FAMILY_CLAIM = "family_id"
@@ -41,6 +44,8 @@ def access_token_claims(
     }
     if authorization.scope:
         claims["scope"] = " ".join(authorization.scope)
+    if authorization.dpop_jkt:
+        claims["cnf"] = {"jkt": authorization.dpop_jkt}  # RFC 9449 §6.1
     if authorization.authentication:
         claims |= _claims_of_person(authorization)
     if authorization.exchange and authorization.exchange.act:
@@ -76,11 +81,12 @@ class TokenResponse:
     kid: str
     refresh_token: str | None = field(default=None, repr=False)
     issued_token_type: str | None = None
+    token_type: str = BEARER
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_in": self.expires_in,
         }
         if self.refresh_token:

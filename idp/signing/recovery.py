@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idp.protocol.audit import Actor, AuditEvent
 from idp.signing.operations import KeyOperations
-from idp.signing.server_secrets import REFRESH_TOKENS
+from idp.signing.server_secrets import NAMES
 from idp.store import Aggregates, Store
 from keys.keyring import StoredKey
 
@@ -20,14 +20,15 @@ class Recovery:
 
 
 async def recover(store: Store, keys: KeyOperations, by: Actor) -> Recovery:
-    """Ends all families, forgets the secret that makes refresh tokens, and lets new keys sign.
+    """Ends all families, forgets the secrets that make refresh tokens and nonces, and lets new keys sign.
 
     Each half is one transaction, and both can be done again. So after an error, recover again.
     """
 
     async def end_families(own: Aggregates) -> int:
         ended = await own.refresh_families.revoke_all()
-        await own.server_secrets.forget(REFRESH_TOKENS)
+        for name in NAMES:
+            await own.server_secrets.forget(name)
         detail = {"reason": "recovery", "families": str(ended)}
         await own.audit.add(AuditEvent("refresh.revoked", "success", by.origin, by.id, detail=detail))
         return ended

@@ -12,7 +12,7 @@ _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
     extract(epoch from f.auth_time)::float8 as auth_time, f.amr, f.current_digest, f.previous_digest,
     extract(epoch from f.rotated_at)::float8 as rotated_at, f.sealed_successor,
     extract(epoch from f.idle_until)::float8 as idle_until, extract(epoch from f.expires_at)::float8 as expires_at,
-    extract(epoch from f.revoked_at)::float8 as revoked_at,
+    extract(epoch from f.revoked_at)::float8 as revoked_at, f.dpop_jkt,
     extract(epoch from clock_timestamp())::float8 as read_at"""
 _USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, extract(epoch from u.created_at)::float8 as created_at,
     u.credentials_epoch"""
@@ -46,8 +46,9 @@ class RefreshFamilies:
         return (
             await self._executor.execute(
                 """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr,
-                   current_digest, idle_until, expires_at)
-               select $1, client_id, user_id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10)
+                   current_digest, idle_until, expires_at, dpop_jkt)
+               select $1, client_id, user_id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10),
+                   $12
                from (select c.client_id, u.id as user_id from users u, clients c
                      where u.id = $3 and u.is_active and u.credentials_epoch = $11
                          and c.client_id = $2 and 'refresh_token' = any (c.grant_types)
@@ -63,6 +64,7 @@ class RefreshFamilies:
                 family.idle_until,
                 family.expires_at,
                 credentials_epoch,
+                family.dpop_jkt,
             )
             == 1
         )
@@ -78,11 +80,12 @@ class RefreshFamilies:
         idle_ttl: float,
         scope: Sequence[str],
         audience: Sequence[str],
+        dpop_jkt: str | None,
     ) -> FamilyOfUser | None:
         """Swaps the current token for its successor, in one statement; None when anything stands against it.
 
         `presented` and `successor` are digests; `scope` and `audience` are what is asked for, and must have been
-        granted.
+        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one.
         """
         row = await self._executor.fetch_one(
             f"""update refresh_families f set previous_digest = f.current_digest, current_digest = $4,
@@ -92,6 +95,7 @@ class RefreshFamilies:
                 where f.id = $1 and f.client_id = $2 and f.current_digest = $3 and f.revoked_at is null
                     and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
                     and $7::text[] <@ f.scopes and $8::text[] <@ f.audiences
+                    and (f.dpop_jkt is null or f.dpop_jkt = $9)
                     and u.id = f.user_id and u.is_active
                 returning {_COLUMNS}, {_USER_COLUMNS}""",
             family_id,
@@ -102,6 +106,7 @@ class RefreshFamilies:
             idle_ttl,
             list(scope),
             list(audience),
+            dpop_jkt,
         )
         return _family_of_user(row) if row else None
 
@@ -177,6 +182,7 @@ def _family_of_user(row: Row) -> FamilyOfUser:
         idle_until=row["idle_until"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        dpop_jkt=row["dpop_jkt"],
     )
     user = User(
         id=row["user_id"],

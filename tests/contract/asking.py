@@ -11,6 +11,8 @@ from idp.protocol.user import User
 from tests import builders
 from tests.builders import PASSWORD, ConfidentialClient
 
+NO_TOKEN = 'Bearer realm="idp", DPoP algs="ES256 EdDSA RS256 PS256"'
+"""The challenge for a request without a token."""
 ADMIN_CLIENT = {
     "scopes": ("idp:admin", "read"),
     "grant_types": frozenset({"client_credentials", "password"}),

@@ -10,7 +10,7 @@ from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
 from tests import builders
 from tests.builders import PASSWORD
-from tests.contract.asking import ADMIN_CLIENT, admin_token, admin_token_of, bearer, token, token_of
+from tests.contract.asking import ADMIN_CLIENT, NO_TOKEN, admin_token, admin_token_of, bearer, token, token_of
 from tests.contract.test_users import GOOD_PASSWORD, assert_problem
 from tests.service import Service
 
@@ -43,7 +43,7 @@ class TestAuthorisation:
     async def test_nobody(self, http: httpx.AsyncClient) -> None:
         for answer in await to_all(http, {}):
             assert_problem(answer, 401)
-            assert answer.headers["www-authenticate"] == 'Bearer realm="idp"'
+            assert answer.headers["www-authenticate"] == NO_TOKEN
 
     async def test_without_the_scope(self, http: httpx.AsyncClient, directory: Directories) -> None:
         administrator = await builders.user(directory, roles=("admin",))

@@ -9,7 +9,7 @@ from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
 from tests import builders
 from tests.builders import PASSWORD
-from tests.contract.asking import admin_token, admin_token_of, bearer, claims, token, token_of
+from tests.contract.asking import NO_TOKEN, admin_token, admin_token_of, bearer, claims, token, token_of
 
 GOOD_PASSWORD = "seven blue otters on the roof"
 
@@ -61,7 +61,7 @@ class TestMe:
     async def test_without_token(self, http: httpx.AsyncClient) -> None:
         answer = await http.get("/users/me")
         assert_problem(answer, 401)
-        assert answer.headers["www-authenticate"] == 'Bearer realm="idp"'  # no error code, RFC 6750 §3.1
+        assert answer.headers["www-authenticate"] == NO_TOKEN  # no error code, RFC 6750 §3.1
 
     async def test_a_clients_own_token(self, http: httpx.AsyncClient, directory: Directories) -> None:
         issued = await token(http, await builders.client(directory))

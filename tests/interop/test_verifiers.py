@@ -100,13 +100,13 @@ def with_authlib(issuer: str, tokens: Sequence[str]) -> list[str]:
 
 
 def with_jose(issuer: str, tokens: Sequence[str]) -> list[str]:
-    command: list[str | Path] = [_node(), HERE / "verify.mjs", issuer, API]
+    command: list[str | Path] = [node(), HERE / "verify.mjs", issuer, API]
     answer = subprocess.run(command, input="\n".join(tokens), capture_output=True, text=True, timeout=60, check=True)
     return [line if not line.startswith("refused: ERR_") else REFUSED for line in answer.stdout.splitlines()]
 
 
 @cache
-def _node() -> Path:
+def node() -> Path:
     """Node, with what package-lock.json names beside this file. Skips the test where either is not to be had."""
     node, npm = _program("node"), _program("npm")
     installed = HERE / "node_modules" / ".package-lock.json"
@@ -114,9 +114,9 @@ def _node() -> Path:
         try:
             answer = subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, timeout=240, check=False)
         except subprocess.TimeoutExpired:
-            pytest.skip("npm cannot install jose: the registry does not answer in time")
+            pytest.skip("npm cannot install what package-lock.json names: the registry does not answer in time")
         if answer.returncode != 0:
-            pytest.skip(f"npm cannot install jose: {answer.stderr.strip().splitlines()[-1:]}")
+            pytest.skip(f"npm cannot install what package-lock.json names: {answer.stderr.strip().splitlines()[-1:]}")
     return node
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from idp.protocol.errors import InvalidScopeError, InvalidTargetError
 from idp.protocol.refresh import Family, Presentation, excess, presentation
 
-CLIENT = "app"
+CLIENT, KEY = "app", "the thumbprint of its key"
 TTL, IDLE_TTL = 1000.0, 200.0
 
 FRESH = Family(
@@ -35,11 +35,11 @@ FRESH = Family(
 class FamilyOnAVirtualClock(RuleBasedStateMachine):
     """`family` goes by what `presentation` says. The model is what is written here of `chain` and the instants."""
 
-    @initialize(window=st.sampled_from([0, 1, 30, 60]))
-    def begin(self, window: int) -> None:
+    @initialize(window=st.sampled_from([0, 1, 30, 60]), dpop_jkt=st.sampled_from([None, KEY]))
+    def begin(self, window: int, dpop_jkt: str | None) -> None:
         self.now = 0.0
         self.window = window
-        self.family = FRESH
+        self.family = replace(FRESH, dpop_jkt=dpop_jkt)
         self.numbers = count(1)
         self.chain = [b"0"]
         self.swapped_at = float("-inf")
@@ -67,6 +67,13 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
         token = self.chain[max(0, len(self.chain) - 1 - back)]
         assert self.meaning(token, client) is (Presentation.ENDED if self.is_over else Presentation.FOREIGN)
 
+    @rule(back=st.integers(0, 4), proved=st.sampled_from([None, "another", "", "KEY"]))
+    def it_is_presented_without_the_key(self, back: int, proved: str | None) -> None:
+        """Which says nothing of families that are bound to none."""
+        place = max(0, len(self.chain) - 1 - back)
+        unproved = Presentation.UNPROVED if self.family.dpop_jkt and not self.is_over else self.expected(place)
+        assert self.meaning(self.chain[place], proved=proved) is unproved
+
     @rule(really=st.sampled_from([False] * 9 + [True]))  # lest most families end before anything happens to them
     def revoke(self, really: bool) -> None:
         if really:
@@ -92,8 +99,8 @@ class FamilyOnAVirtualClock(RuleBasedStateMachine):
         self.chain.append(successor)
         self.swapped_at = self.used_at = self.now
 
-    def meaning(self, token: bytes, client: str = CLIENT) -> Presentation:
-        return presentation(self.family, token, client, self.now, self.window)
+    def meaning(self, token: bytes, client: str = CLIENT, proved: str | None = KEY) -> Presentation:
+        return presentation(self.family, token, client, proved, self.now, self.window)
 
     @property
     def is_over(self) -> bool:
@@ -114,13 +121,13 @@ TestFamily.settings = settings(max_examples=150, stateful_step_count=40, deadlin
 
 def test_r11_a_token_of_another_family_would_be_a_replay() -> None:
     """The caller has proved whose token it is; whatever else of the family comes is an ancestor."""
-    assert presentation(FRESH, b"unknown", CLIENT, 0.0, 30) is Presentation.REPLAYED
+    assert presentation(FRESH, b"unknown", CLIENT, None, 0.0, 30) is Presentation.REPLAYED
 
 
 def test_r11_without_a_sealed_successor_nothing_can_be_repeated() -> None:
     """The window was 0 when the token was swapped, and an operator has opened it since."""
     swapped = replace(FRESH, previous_digest=b"0", current_digest=b"1", rotated_at=0.0)
-    assert presentation(swapped, b"0", CLIENT, 1.0, 30) is Presentation.REPLAYED
+    assert presentation(swapped, b"0", CLIENT, None, 1.0, 30) is Presentation.REPLAYED
 
 
 @pytest.mark.parametrize(

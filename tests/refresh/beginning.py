@@ -61,18 +61,21 @@ async def pass_time(store: Store, user: User, seconds: float) -> None:
     )
 
 
-async def begun(families: Families, client: Client, user: User) -> str:
+async def begun(families: Families, client: Client, user: User, *, dpop_jkt: str | None = None) -> str:
     """The first token of a new family."""
+    request = TokenRequest(client, {}, (), ORIGIN, dpop_jkt=dpop_jkt)
     authentication = Authentication(user, time.time(), ("pwd",))
     authorization = Authorization(client, client.scopes, client.audiences, authentication)
-    token = (await families.begin(authorization)).refresh_token
+    token = (await families.begin(request, authorization)).refresh_token
     assert token
     return token
 
 
-async def presented(families: Families, client: Client, token: str, **form: str) -> str | OAuth2Error:
-    """What comes of presenting a token: its successor, or the refusal."""
-    outcome = await families.present(TokenRequest(client, form, (), ORIGIN), token)
+async def presented(
+    families: Families, client: Client, token: str, *, dpop_jkt: str | None = None, **form: str
+) -> str | OAuth2Error:
+    """What comes of presenting a token, and proving a key: its successor, or the refusal."""
+    outcome = await families.present(TokenRequest(client, form, (), ORIGIN, dpop_jkt=dpop_jkt), token)
     if isinstance(outcome, OAuth2Error):
         return outcome
     assert outcome.refresh_token

@@ -1,4 +1,4 @@
-"""The secret that makes refresh tokens: made once, moved by `idp keys reseal`, forgotten by `idp recover`."""
+"""The secrets that make refresh tokens and nonces: made once, moved by `keys reseal`, forgotten by `idp recover`."""
 
 import asyncio
 import base64
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from idp.protocol.errors import InvalidGrantError
-from idp.signing.server_secrets import REFRESH_TOKENS, RefreshTokenSecret, sealed_as
+from idp.signing.server_secrets import DPOP_NONCES, NAMES, REFRESH_TOKENS, NonceSecret, RefreshTokenSecret, sealed_as
 from idp.store import Store
 from keys.sealing import Sealer, SealingKey, UnknownSealingKeyError, UnsealError
 from tests.cli.conftest import environment, idp
@@ -45,6 +45,13 @@ async def test_a_later_start_finds_it_again(store: Store) -> None:
     assert isinstance(await presented(await families_on(store), client, token), str)
 
 
+async def test_nonces_have_a_secret_of_their_own(store: Store) -> None:
+    nonces, tokens = NonceSecret(store, SEALER), RefreshTokenSecret(store, SEALER)
+    await nonces.start()
+    await tokens.start()
+    assert nonces().secret != tokens().secret
+
+
 async def test_l1_the_database_alone_does_not_tell_it(store: Store) -> None:
     stored = (await store.server_secrets.all())[REFRESH_TOKENS]
     assert SEALER.open(sealed_as(REFRESH_TOKENS), stored) not in stored.box
@@ -72,13 +79,14 @@ async def test_reseal_moves_it_and_every_token_goes_on(store: Store, idp: Idp) -
     token = await begun(families, client, user)
     idp.monkeypatch.setenv("IDP_KEY_ENCRYPTION_KEY", keys(NEW_KEY, KEY_ENCRYPTION_KEY))
     moved = await asyncio.to_thread(idp.json, "keys", "reseal")
-    assert moved == {"resealed": len(await private_keys(store)) + 1}
+    assert moved == {"resealed": len(await private_keys(store)) + len(NAMES)}
     assert await asyncio.to_thread(idp.json, "keys", "reseal") == {"resealed": 0}
 
     secret = RefreshTokenSecret(store, Sealer((SealingKey(NEW_KEY),)))
     await secret.start()
     assert secret().owner(token)
-    assert (await store.audit.page(event="server_secret.resealed"))[0].subject == REFRESH_TOKENS
+    events = await store.audit.page(event="server_secret.resealed")
+    assert {event.subject for event in events} == {REFRESH_TOKENS, DPOP_NONCES}
 
 
 async def test_reseal_changes_nothing_that_does_not_open(store: Store, idp: Idp) -> None:
@@ -100,6 +108,7 @@ async def test_recover_ends_what_the_backup_holds(store: Store, idp: Idp) -> Non
             assert isinstance(await presented(known, client, token), InvalidGrantError)
     anew = await families_on(store)
     assert anew.tokens().secret != families.tokens().secret
+    assert DPOP_NONCES not in await store.server_secrets.all()
     assert isinstance(await presented(anew, client, await begun(anew, client, user)), str)
     (event,) = await store.audit.page(event="refresh.revoked")
     assert dict(event.detail) == {"reason": "recovery", "families": "3"}

@@ -51,6 +51,8 @@ class Case:
     own: bool = True
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
+    bound_to: str | None = None
+    proved: str | None = None
 
 
 CASES = st.builds(
@@ -63,6 +65,8 @@ CASES = st.builds(
     own=st.booleans(),
     scope=some(SCOPE, "admin"),
     audience=some(AUDIENCE, "https://three.example"),
+    bound_to=st.sampled_from([None, "one key"]),
+    proved=st.sampled_from([None, "one key", "another"]),
 )
 
 
@@ -83,13 +87,24 @@ async def test_r11_it_swaps_what_is_current(world: World, case: Case) -> None:
         Case(own=False),
         Case(scope=("read", "admin")),
         Case(audience=(AUDIENCE[0], "https://three.example")),
+        Case(bound_to="one key"),
+        Case(bound_to="one key", proved="another"),
     ],
 )
 async def test_r11_one_thing_against_it_is_enough(world: World, case: Case) -> None:
     assert not await judge(world, case)
 
 
-@pytest.mark.parametrize("case", [Case(), Case(rotated_at=None), Case(scope=SCOPE[:1], audience=AUDIENCE[1:])])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(),
+        Case(rotated_at=None),
+        Case(scope=SCOPE[:1], audience=AUDIENCE[1:]),
+        Case(bound_to="one key", proved="one key"),
+        Case(proved="one key"),
+    ],
+)
 async def test_r11_with_nothing_against_it_it_swaps(world: World, case: Case) -> None:
     assert await judge(world, case)
 
@@ -111,8 +126,9 @@ async def judge(world: World, case: Case) -> bool:
         idle_ttl=60,
         scope=case.scope,
         audience=case.audience,
+        dpop_jkt=case.proved,
     )
-    meaning = presentation(before.family, digests[case.token], client_id, before.read_at, WINDOW)
+    meaning = presentation(before.family, digests[case.token], client_id, case.proved, before.read_at, WINDOW)
     wanted = meaning is Presentation.CURRENT and excess(before.family, case.scope, case.audience) is None
     assert (swapped is not None) == wanted
     after = await families.find(family_id)
@@ -140,7 +156,15 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
     family_id = await insert(world, digests, Case())
     await world.store.users.set_active(world.user.id, False)
     swapped = await world.store.refresh_families.swap(
-        family_id, world.client.client_id, digests["current"], b"new", None, idle_ttl=60, scope=(), audience=()
+        family_id,
+        world.client.client_id,
+        digests["current"],
+        b"new",
+        None,
+        idle_ttl=60,
+        scope=(),
+        audience=(),
+        dpop_jkt=None,
     )
     assert swapped is None
 
@@ -148,10 +172,10 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
 async def insert(world: World, digests: dict[str, bytes], case: Case) -> UUID:
     row = await world.store.executor.fetch_one(
         """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr, current_digest,
-               previous_digest, idle_until, expires_at, rotated_at, revoked_at)
+               previous_digest, idle_until, expires_at, rotated_at, revoked_at, dpop_jkt)
            select gen_random_uuid(), $1, $2, $3, $4, now(), '{pwd}', $5, $6, now() + make_interval(secs => $7),
                now() + make_interval(secs => $8), now() + make_interval(secs => $9),
-               now() + make_interval(secs => $10)
+               now() + make_interval(secs => $10), $11
            returning id""",
         world.client.client_id,
         world.user.id,
@@ -163,6 +187,7 @@ async def insert(world: World, digests: dict[str, bytes], case: Case) -> UUID:
         case.expires_at,
         case.rotated_at,
         case.revoked_at,
+        case.bound_to,
     )
     assert row
     family_id: UUID = row["id"]

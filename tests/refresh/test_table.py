@@ -65,7 +65,15 @@ async def made(store: Store, client: Client, count: int, *, expires: float = 864
 async def rotate(store: Store, client: Client, family: Rotating) -> None:
     successor, sealed = secrets.token_bytes(32), secrets.token_bytes(114)
     swapped = await store.refresh_families.swap(
-        family.id, client.client_id, family.current, successor, sealed, idle_ttl=86400, scope=(), audience=()
+        family.id,
+        client.client_id,
+        family.current,
+        successor,
+        sealed,
+        idle_ttl=86400,
+        scope=(),
+        audience=(),
+        dpop_jkt=None,
     )
     assert swapped
     family.current = successor

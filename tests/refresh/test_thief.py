@@ -2,7 +2,9 @@
 
 A row is a story: `owner 0=1` presents token 0 and gets token 1, `thief 0!` presents it and is refused, `wait 31` lets
 seconds pass. The thief has the client's own credentials, or needs none because the client is public; `stranger` is
-another client. Then: whether the family is revoked, and what the audit log says of it.
+another client. Where the tokens are bound to a key (RFC 9449), the owner alone proves it: the thief has no proof, the
+`forger` one by a key of its own; the `burglar` has the owner's key too. Then: whether the family is revoked, and what
+the audit log says of it.
 """
 
 import pytest
@@ -56,29 +58,62 @@ TABLE = [
      ", ".join(f"wait {6 * 86400}, owner {n}={n + 1}" for n in range(4)) + f", wait {6 * 86400}, owner 4!", False, []),
 ]  # fmt: skip
 
+BOUND = [
+    # What is bound to a key is worth nothing without it, and does no harm: the owner never notices.
+    ("before", WINDOW, "thief 0!, forger 0!, owner 0=1", False, [REFUSED] * 2),
+    ("within the window, the successor unused", WINDOW, "owner 0=1, thief 0!, forger 0!, owner 0=1, owner 1=2", False,
+     [REFUSED, REFUSED, REPEATED]),
+    ("within the window, the successor used", WINDOW, "owner 0=1, owner 1=2, thief 0!, forger 0!, owner 2=3", False,
+     [REFUSED] * 2),
+    ("after the window", WINDOW, "owner 0=1, wait 31, thief 0!, forger 0!, owner 1=2", False, [REFUSED] * 2),
+    ("the current one, after the window", WINDOW, "owner 0=1, wait 31, thief 1!, forger 1!, owner 1=2", False,
+     [REFUSED] * 2),
+    ("an older ancestor, long after", WINDOW, "owner 0=1, owner 1=2, wait 9999, thief 0!, forger 0!, owner 2=3", False,
+     [REFUSED] * 2),
+    ("strict", STRICT, "owner 0=1, thief 0!, forger 0!, thief 1!, owner 1=2", False, [REFUSED] * 3),
+    ("by another client with the key", WINDOW, "owner 0=1, stranger 0!, wait 31, stranger 0!, owner 1=2", False,
+     [REFUSED] * 2),
+    ("idle for too long", WINDOW, f"owner 0=1, wait {14 * 86400}, thief 0!, forger 1!, owner 1!", False, []),
+    # Whoever has the key too is as good a thief as one of tokens that are bound to none.
+    ("with the key, before", WINDOW, "burglar 0=1, wait 31, owner 0!, burglar 1!", True, [REPLAYED]),
+    ("with the key, within the window", WINDOW, "owner 0=1, burglar 0=1, owner 1=2, wait 31, burglar 1!, owner 2!",
+     True, [REPEATED, REPLAYED]),
+    ("with the key, after it", WINDOW, "owner 0=1, wait 31, burglar 0!, owner 1!", True, [REPLAYED]),
+]  # fmt: skip
+KEYS = {"owner": "the key", "burglar": "the key", "stranger": "the key", "forger": "another key"}
+
 
 @pytest.fixture
 async def clients(store: Store) -> dict[str, Client]:
     owner, stranger = await client_of(store), await client_of(store)
-    return {"owner": owner, "thief": owner, "stranger": stranger}
+    return {"owner": owner, "thief": owner, "forger": owner, "burglar": owner, "stranger": stranger}
 
 
 @pytest.mark.parametrize(
-    ("window", "story", "revoked", "said"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+    ("keys", "window", "story", "revoked", "said"),
+    [({}, *row[1:]) for row in TABLE] + [(KEYS, *row[1:]) for row in BOUND],
+    ids=[row[0] for row in TABLE] + [f"bound: {row[0]}" for row in BOUND],
 )
 async def test_r11_a_stolen_token(
-    store: Store, clients: dict[str, Client], window: int, story: str, revoked: bool, said: list[str]
+    store: Store,
+    clients: dict[str, Client],
+    keys: dict[str, str],
+    window: int,
+    story: str,
+    revoked: bool,
+    said: list[str],
 ) -> None:
     families = await families_on(store, RefreshPolicy(retry_window=window))
     user = await person(store)
-    tokens = [await begun(families, clients["owner"], user)]
+    tokens = [await begun(families, clients["owner"], user, dpop_jkt=keys.get("owner"))]
     for step in story.split(", "):
         who, what = step.split(" ")
         if who == "wait":
             await pass_time(store, user, float(what))
             continue
         number, gets, successor = what.partition("=")
-        outcome = await presented(families, clients[who], tokens[int(number.rstrip("!"))])
+        token = tokens[int(number.rstrip("!"))]
+        outcome = await presented(families, clients[who], token, dpop_jkt=keys.get(who))
         if not gets:
             assert isinstance(outcome, InvalidGrantError), step
             continue

@@ -38,7 +38,7 @@ def preflight(origin: str) -> dict[str, str]:
     return {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type",
+        "Access-Control-Request-Headers": "authorization,content-type,dpop",
     }
 
 
@@ -62,10 +62,13 @@ async def test_public_documents(http: httpx.AsyncClient, path: str) -> None:
 async def test_registered_origins(http: httpx.AsyncClient, path: str) -> None:
     asked = await http.options(path, headers=preflight(ORIGIN))
     assert asked.status_code == 204
-    assert {"authorization", "content-type"} <= set(asked.headers["access-control-allow-headers"].lower().split(", "))
+    assert {"authorization", "content-type", "dpop"} <= set(
+        asked.headers["access-control-allow-headers"].lower().split(", ")
+    )
     answered = await http.post(path, headers={"Origin": ORIGIN})
     for answer in (asked, answered):
         assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert "DPoP-Nonce" in answer.headers["access-control-expose-headers"].split(", ")
         assert answer.headers["vary"] == "Origin"
         assert "access-control-allow-credentials" not in answer.headers
 

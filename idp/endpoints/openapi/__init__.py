@@ -35,6 +35,10 @@ _HEADERS: Json = {
     "Cache-Control": header("How long it may be kept.", {"type": "string"}),
     "ETag": header("Names this version, for `If-None-Match`.", {"type": "string", "pattern": '^"[^"]+"$'}),
     "WWW-Authenticate": header("The challenge: how to authenticate, and what was wrong.", {"type": "string"}),
+    "DPoP-Nonce": {
+        **header("What the next DPoP proof must hold. There when the last one lacks it.", {"type": "string"}),
+        "required": False,
+    },
     "Retry-After": header("The seconds to wait.", {"type": "integer", "minimum": 1}),
     "Allow": header("The methods that there are.", {"type": "string"}),
 }

@@ -43,6 +43,7 @@ SCHEMAS: Json = {
             "grant_types_supported": _WORDS,
             "response_types_supported": _WORDS,
             "token_endpoint_auth_methods_supported": _WORDS,
+            "dpop_signing_alg_values_supported": _WORDS,
             "request_uri_parameter_supported": {"type": "boolean"},
             "service_documentation": _URI,
         },

@@ -3,6 +3,7 @@
 from idp.endpoints.openapi.builders import Json, operation, record, request_body, response, schema
 from idp.endpoints.openapi.security import CLIENT
 from idp.endpoints.openapi.token import ANSWERS, refusal
+from idp.protocol.tokens import BEARER, DPOP
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -20,7 +21,7 @@ SCHEMAS: Json = {
     "Introspection": record(
         {
             "active": {"type": "boolean", "description": "Whether the token is good now."},
-            "token_type": {"const": "Bearer"},
+            "token_type": {"enum": [BEARER, DPOP]},
             "scope": {"type": "string"},
             "client_id": {"type": "string"},
             "username": {"type": "string"},
@@ -34,10 +35,11 @@ SCHEMAS: Json = {
             "amr": {"type": "array", "items": {"type": "string"}},
             "roles": {"type": "array", "items": {"type": "string"}},
             "act": {"type": "object", "description": "Who acts for the subject (RFC 8693 §4.1)."},
+            "cnf": record({"jkt": {"type": "string"}}, description="The key that it is bound to (RFC 9449 §6.2)."),
         },
         optional=[
             "token_type", "scope", "client_id", "username", "sub", "aud", "iss", "exp", "iat", "jti", "auth_time",
-            "amr", "roles", "act",
+            "amr", "roles", "act", "cnf",
         ],
         description="What is known of a token (RFC 7662 §2.2).",
     ),

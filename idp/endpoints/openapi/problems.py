@@ -46,9 +46,9 @@ _REFUSALS = {
     ),
     401: _Refusal(
         "No access token, or one that is not accepted: forged, expired, for another audience, or its user disabled. "
-        "`WWW-Authenticate` has the reason (RFC 6750 §3).",
+        "`WWW-Authenticate` has the reason (RFC 6750 §3, RFC 9449 §7.1).",
         "This needs an access token.",
-        ("WWW-Authenticate",),
+        ("WWW-Authenticate", "DPoP-Nonce"),
     ),
     403: _Refusal("The token is good, but not for this.", "The admin API needs a token with the scope idp:admin."),
     404: _Refusal("There is no such thing.", "There is no such user."),

@@ -26,6 +26,12 @@ def security_schemes(issuer: str) -> Json:
             "bearerFormat": "JWT",
             "description": "An access token that you already have (RFC 9068, RFC 6750).",
         },
+        "boundToken": {
+            "type": "http",
+            "scheme": "DPoP",
+            "description": "An access token that is bound to a key, with a proof of it in the header `DPoP` "
+            "(RFC 9449 §7).",
+        },
         "client": {
             "type": "http",
             "scheme": "basic",
@@ -35,9 +41,9 @@ def security_schemes(issuer: str) -> Json:
     }
 
 
-PERSON: list[Json] = [{"person": []}, {"token": []}]
+PERSON: list[Json] = [{"person": []}, {"token": []}, {"boundToken": []}]
 """By an access token of a person."""
-ADMINISTRATOR: list[Json] = [{"person": [ADMIN_SCOPE]}, {"machine": [ADMIN_SCOPE]}, {"token": []}]
+ADMINISTRATOR: list[Json] = [{"person": [ADMIN_SCOPE]}, {"machine": [ADMIN_SCOPE]}, {"token": []}, {"boundToken": []}]
 """By an access token for the admin API."""
 REGISTRAR: list[Json] = [{"person": []}, *ADMINISTRATOR]
 """By an administrator, in person or by the admin API."""

@@ -4,6 +4,7 @@ from idp.endpoints.openapi.builders import Json, array, operation, record, reque
 from idp.endpoints.openapi.security import CLIENT
 from idp.grants import GRANTS
 from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE, TOKEN_TYPES
+from idp.protocol.tokens import BEARER, DPOP
 
 _ERRORS = (
     "invalid_request",
@@ -11,6 +12,8 @@ _ERRORS = (
     "invalid_grant",
     "invalid_scope",
     "invalid_target",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
     "unauthorized_client",
     "unsupported_grant_type",
     "temporarily_unavailable",
@@ -104,7 +107,7 @@ SCHEMAS: Json = {
                 "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$",
                 "description": "A JWT (RFC 9068) that verifies with the keys of the JWK Set, without asking us.",
             },
-            "token_type": {"const": "Bearer"},
+            "token_type": {"enum": [BEARER, DPOP], "description": "By which scheme it is presented."},
             "expires_in": {"type": "integer", "minimum": 1, "description": "The seconds for which it is good."},
             "refresh_token": {
                 "type": "string",
@@ -130,6 +133,14 @@ SCHEMAS: Json = {
     ),
 }
 
+_PROOF: Json = {
+    "name": "DPoP",
+    "in": "header",
+    "description": "A proof (RFC 9449), if the token is to be bound to a key. It holds the `DPoP-Nonce` of the answer "
+    "before; who has none gets one with the refusal `use_dpop_nonce`.",
+    "schema": {"type": "string", "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$"},
+}
+
 
 def refusal(description: str, error: str, detail: str, *carries: str) -> Json:
     return response(
@@ -144,7 +155,7 @@ ANSWERS: dict[int, Json] = {
     200: response(
         "The token.",
         schema("TokenResponse"),
-        carries=("Cache-Control",),
+        carries=("Cache-Control", "DPoP-Nonce"),
         examples={
             "token": {"access_token": _EXAMPLE, "token_type": "Bearer", "expires_in": 900, "scope": "orders:read"},
         },
@@ -154,6 +165,7 @@ ANSWERS: dict[int, Json] = {
         "password look alike.",
         "invalid_grant",
         "The username or password is wrong.",
+        "DPoP-Nonce",
     ),
     401: refusal(
         "Client authentication failed.", "invalid_client", "Client authentication failed.", "WWW-Authenticate"
@@ -184,6 +196,7 @@ PATHS: Json = {
             "(`none`) sends its `client_id` alone. If the operator has set a default client, a password request may "
             "leave out the client and even `grant_type`, as FastAPI's `OAuth2PasswordRequestForm` does.",
             security=CLIENT,
+            parameters=[_PROOF],
             body=request_body(
                 schema("TokenRequest"),
                 media_type="application/x-www-form-urlencoded",

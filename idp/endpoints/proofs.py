@@ -1,0 +1,88 @@
+"""Proofs of possession that come with requests (RFC 9449), at the token endpoint and at our own resources alike.
+
+Every proof must hold a nonce of ours. That costs a client one round trip, with its first request, and no more as long
+as it goes on asking; for that a proof cannot be made in advance, and how old it is does not depend on the client's
+clock. One nonce is good at both kinds of endpoint, because clients keep one for each origin.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from idp.endpoints.envelope import origin_of
+from idp.protocol.audit import AuditEvent
+from idp.protocol.dpop import NONCE_LIFETIME, Nonces, is_old
+from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
+from idp.protocol.ports import Audit, Clock
+from idp.store.used_ids import UsedIds
+from idp_verifier import DpopProof, InvalidProof, VerifiedProof, verify_proof
+
+ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
+"""What proofs may be signed with: what the verifier takes."""
+CLOCK_WINDOW = 300.0
+"""Seconds by which a client's clock may be wrong. The nonce says how old a proof is, so this can be generous."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedProof:
+    """A proof that was good, and is used up. `jkt` names its key; `headers` hand the client its next nonce."""
+
+    jkt: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """Accepts each proof once, whichever instance it comes to."""
+
+    issuer: str
+    nonces: Callable[[], Nonces]
+    used: UsedIds
+    clock: Clock
+    audit: Audit
+
+    async def accept(
+        self, request: Request, client_id: str, *, access_token: str | None = None
+    ) -> AcceptedProof | None:
+        """The proof of this request of this client; None when there is none. At a resource it must be one for the
+        access token.
+
+        Raises InvalidDPoPProofError, UseDPoPNonceError or DatabaseUnavailable.
+        """
+        given = request.headers.getlist("dpop")
+        if not given:
+            return None
+        if len(given) > 1:
+            raise InvalidDPoPProofError("The request has more than one DPoP header.")
+        now = self.clock()
+        proof = _verified(DpopProof(request.method, self._uri(request), given[0]), now, access_token)
+        good_until = self._demand_nonce(proof, now)
+        # Remembered for longer than it could be used: no two clocks agree.
+        if not await self.used.use(f"dpop {proof.jkt}", proof.jti, good_until + NONCE_LIFETIME):
+            detail = {"jkt": proof.jkt}
+            self.audit.record(
+                AuditEvent("dpop.replayed", "refused", origin_of(request.scope), client_id, None, client_id, detail)
+            )
+            raise InvalidDPoPProofError("The proof was used before; make one for each request.")
+        return AcceptedProof(proof.jkt, {"DPoP-Nonce": self.nonces().at(now)} if is_old(good_until, now) else {})
+
+    def _uri(self, request: Request) -> str:
+        """Whom the request is for, by the settings: Host is whatever a client says (R20)."""
+        issuer = urlsplit(self.issuer)
+        return f"{issuer.scheme}://{issuer.netloc}{request.scope['raw_path'].decode('latin-1')}"
+
+    def _demand_nonce(self, proof: VerifiedProof, now: float) -> int:
+        """Until when the proof's nonce is good. Raises UseDPoPNonceError when it is not."""
+        good_until = self.nonces().good_until(proof.nonce) if proof.nonce else None
+        if good_until is None or now >= good_until:
+            raise UseDPoPNonceError(self.nonces().at(now))
+        return good_until
+
+
+def _verified(proof: DpopProof, now: float, access_token: str | None) -> VerifiedProof:
+    try:
+        return verify_proof(proof, now=now, access_token=access_token, window=CLOCK_WINDOW)
+    except InvalidProof as error:
+        raise InvalidDPoPProofError(f"The DPoP header is not accepted: {error}.") from None
