@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.protocol.client_authentication import METHODS
+from keys.algorithms import ALGORITHMS
 
 MAX_AGE = 300
 
@@ -22,11 +23,14 @@ def metadata(issuer: str, grant_types: Iterable[str]) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/revoke",
         "revocation_endpoint_auth_methods_supported": list(METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "introspection_endpoint": f"{issuer}/introspect",
         "introspection_endpoint_auth_methods_supported": [method for method in METHODS if method != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": list(METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "request_uri_parameter_supported": False,
         "service_documentation": f"{issuer}/docs",
     }

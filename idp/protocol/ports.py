@@ -40,6 +40,13 @@ class RefreshFamilies(Protocol):
         """What the client may have for this refresh token, its successor included."""
 
 
+class Workloads(Protocol):
+    """Tokens of trusted outside issuers, each of which stands for the credentials of a client."""
+
+    async def accept(self, assertion: str, client_id: str, origin: Origin) -> None:
+        """Accepts the token for this client. Raises InvalidGrantError."""
+
+
 class Audit(Protocol):
     """Where security events go when they are not part of a transaction."""
 
@@ -62,3 +69,4 @@ class Ports:
     clock: Clock
     login: PasswordLogin
     families: RefreshFamilies
+    workloads: Workloads
