@@ -39,7 +39,8 @@ class TrustedIssuer:
 def rule_problem(rule: TrustedIssuer, own_issuer: str) -> str | None:
     """Why there cannot be such a rule, None when there can."""
     stem, star, rest = rule.subject.partition("*")
-    texts = (rule.issuer, rule.subject, rule.audience or own_issuer, *rule.claims, *rule.claims.values())
+    audience = own_issuer if rule.audience is None else rule.audience
+    texts = (rule.issuer, rule.subject, audience, *rule.claims, *rule.claims.values())
     rules = {
         "The issuer is our own: its tokens are not those of somebody else.": rule.issuer != own_issuer,
         "The issuer, the subject, the audience and the claims must be 1 to 300 printable characters each.": (
