@@ -63,7 +63,8 @@ class ClientRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClientRequests:
-    """Reads requests of clients. `default` says who asks when nobody is named, if anybody."""
+    """Reads requests of clients. Of one that shows no proof of its own, `vouched` may know another; `default` says who
+    asks when nobody is named, if anybody."""
 
     clients: ClientCache
     assertions: ClientAssertions
@@ -73,7 +74,7 @@ class ClientRequests:
     async def read(
         self, request: Request, default: DefaultClient = lambda _: None, vouched: Vouched = nobody
     ) -> ClientRequest:
-        """Raises MethodNotAllowedError, InvalidRequestError or InvalidClientError."""
+        """Raises MethodNotAllowedError, InvalidRequestError, InvalidClientError, or what `vouched` raises."""
         if request.method != "POST":  # RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1
             raise MethodNotAllowedError
         form, origin = await parse_form(request), origin_of(request.scope)
