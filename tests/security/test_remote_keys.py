@@ -252,7 +252,7 @@ def test_the_certificate_must_be_that_of_the_name_not_of_the_address(tmp_path: P
 
 
 def test_a_handshake_that_trickles_is_cut_off() -> None:
-    """The timeout of a socket starts anew with every octet; that of the exchange does not."""
+    """Its time is one for all of it, whatever comes in between."""
     ended, exhausted = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -69,12 +69,8 @@ class Fetcher:
         try:
             connection.sock = self.connect(connection.host, connection.port, self.timeout)
             if isinstance(connection, HTTPSConnection):
-                connection.sock = self.tls.wrap_socket(
-                    connection.sock, server_hostname=connection.host, do_handshake_on_connect=False
-                )
+                connection.sock = self.tls.wrap_socket(connection.sock, server_hostname=connection.host)
             with _deadline(connection.sock, self.timeout):
-                if isinstance(connection.sock, ssl.SSLSocket):
-                    connection.sock.do_handshake()
                 connection.request("GET", _target(parts), headers=headers)
                 with connection.getresponse() as response:
                     return _read(response, self.max_octets, conditional=etag is not None)
