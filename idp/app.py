@@ -14,14 +14,18 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from idp.audit import AuditQueue
 from idp.clock import DatabaseClock, since_boot
+from idp.directory.client_assertions import ClientAssertions
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
 from idp.directory.families import Families
 from idp.directory.issued_tokens import IssuedTokens
+from idp.directory.key_sets import KeySets
 from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
+from idp.directory.remote_keys import key_set_fetcher
 from idp.directory.subject_tokens import SubjectTokens
+from idp.directory.workloads import Workloads
 from idp.endpoints import answers, health
 from idp.endpoints.admin_audit import AdminAuditEndpoint
 from idp.endpoints.admin_clients import AdminClientsEndpoint
@@ -155,13 +159,19 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
     proofs = Proofs(settings.issuer, parts.nonce_secret, store.used_ids, clock, parts.audit)
     bearer = Bearer(issued, proofs, store.users, parts.audit)
-    requests = ClientRequests(clients, parts.audit, clock)
+    key_sets = KeySets(key_set_fetcher(settings.allow_private_jwks), since_boot)
+    assertions = ClientAssertions(settings.issuer, key_sets, store.used_ids, clock, settings.clock_skew)
+    workloads = Workloads(
+        settings.issuer, store.trusted_issuers, key_sets, store.used_ids, clock, settings.clock_skew, parts.audit
+    )
+    requests = ClientRequests(clients, assertions, parts.audit, clock)
     families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
     subject_tokens = SubjectTokens(issued, store, parts.audit)
-    supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens))
+    supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens, workloads))
     token = TokenEndpoint(
         requests,
         supported,
+        workloads,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
         lambda: keyring.signing_key(clock()),
         proofs,

@@ -54,6 +54,8 @@ class Settings:
     hash_concurrency: int = field(default_factory=lambda: os.cpu_count() or 1)
     default_client_id: str | None = None
     trusted_proxies: tuple[str, ...] = ()
+    allow_private_jwks: tuple[str, ...] = ()
+    """Networks that are not public and may all the same be asked for the keys of clients and outside issuers."""
     allow_http: bool = False
     log_format: str = "json"
     log_level: str = "INFO"
@@ -152,6 +154,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
         "hash_concurrency": read("IDP_HASH_CONCURRENCY", env.whole_number(1, 256)),
         "default_client_id": read("IDP_DEFAULT_CLIENT_ID", str),
         "trusted_proxies": read("IDP_TRUSTED_PROXIES", env.networks),
+        "allow_private_jwks": read("IDP_ALLOW_PRIVATE_JWKS", env.networks),
         "log_format": read("IDP_LOG_FORMAT", env.one_of("json", "console")),
         "log_level": read("IDP_LOG_LEVEL", lambda text: env.one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper())),
     }

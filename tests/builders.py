@@ -42,5 +42,5 @@ async def client(directory: Directories, **changes: Any) -> ConfidentialClient:
         "grant_types": frozenset({"client_credentials"}),
     }
     made = ConfidentialClient(Client(**metadata | changes), new_secret())
-    await directory.clients.add(made.client, None if made.client.is_public else made.secret, OPERATOR)
+    await directory.clients.add(made.client, made.secret if made.client.uses_secret else None, OPERATOR)
     return made

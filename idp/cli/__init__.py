@@ -11,6 +11,7 @@ COMMANDS = {
     "clients": "registers and changes clients",
     "dev": "runs the real service on an embedded PostgreSQL",
     "doctor": "checks the installation and says what to do",
+    "issuers": "says which outside issuers are trusted",
     "keys": "shows and changes the signing keys",
     "migrate": "brings the schema up to date",
     "recover": "revokes what a restored backup holds",

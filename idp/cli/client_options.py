@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from idp.cli.jwks_option import jwks_option
 from idp.directory.clients import GRANT_TYPES
 from idp.protocol.client import Client
 from idp.protocol.client_authentication import METHODS
@@ -34,7 +35,8 @@ _OPTIONS = (
     click.option("--resource-id", "resource_ids", multiple=True, metavar="R", help="A resource service that it is."),
     click.option("--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS)),
     click.option("--introspect/--no-introspect", "may_introspect", default=None, help="May it ask /introspect?"),
-    click.option("--jwks-uri", metavar="U", help="Where its public keys are, for private_key_jwt."),
+    jwks_option("Its public keys, as a JWK Set, for private_key_jwt."),
+    click.option("--jwks-uri", metavar="U", help="Where its public keys are, instead."),
     click.option("--dpop/--no-dpop", "dpop_bound_access_tokens", default=None, help="Must it prove a key (RFC 9449)?"),
     click.option(
         "--impersonate/--no-impersonate",
@@ -53,8 +55,13 @@ def metadata_options(command: F) -> F:
 
 
 def described(client: Client, options: Mapping[str, Any]) -> Client:
-    """The client with what the options say; lists keep their order, each value once."""
+    """The client with what the options say; lists keep their order, each value once.
+
+    Keys are in one place: a new place empties the other.
+    """
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "jwks" in given or "jwks_uri" in given:
+        client = replace(client, jwks=None, jwks_uri=None)
     values = {
         name: frozenset(value) if name == "grant_types" else tuple(dict.fromkeys(value))
         for name, value in given.items()

@@ -47,13 +47,13 @@ def add(
 ) -> None:
     """Registers a client; options for lists may be given several times.
 
-    Makes a secret and prints it, this once. Without --grant it may use client_credentials, a public one
-    authorization_code and refresh_token.
+    Makes a secret and prints it, this once, unless the client is public or has keys of its own. Without --grant it
+    may use client_credentials, a public one authorization_code and refresh_token.
     """
     client = _new_client(client_id, public, metadata)
-    if client.is_public and secret_stdin:
-        raise click.UsageError("A public client has no secret: leave out --secret-stdin, or make it confidential.")
-    made = None if client.is_public or secret_stdin else new_secret()
+    if secret_stdin and not client.uses_secret:
+        raise click.UsageError("Such a client has no secret: leave out --secret-stdin, or the option that says so.")
+    made = new_secret() if client.uses_secret and not secret_stdin else None
     secret = checked_secret(piped("secret")) if secret_stdin else made
     on_directories(data_dir, lambda directory: directory.clients.add(client, secret, OPERATOR))
     record = client_record(client) | ({"client_secret": made} if made else {})

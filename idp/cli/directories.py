@@ -8,6 +8,7 @@ from idp.clock import since_boot
 from idp.directory.clients import ClientDirectory
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
+from idp.directory.trusted_issuers import IssuerDirectory
 from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
 from idp.settings import Settings
@@ -24,6 +25,7 @@ class Directories:
     store: Store
     people: People
     clients: ClientDirectory
+    issuers: IssuerDirectory
     keys: KeyOperations
     cached_for: int
     """Seconds for which verifiers may keep the JWK Set, shared caches included."""
@@ -49,6 +51,7 @@ async def directories(settings: Settings) -> AsyncIterator[Directories]:
             store,
             People(store, passwords),
             ClientDirectory(store),
+            IssuerDirectory(store, settings.issuer),
             KeyOperations(store, Sealer(settings.key_encryption_keys), settings.key_settings),
             settings.jwks_max_age + settings.shared_cache_ttl,
         )

@@ -60,6 +60,7 @@ def _sentence(error: Exception) -> str | None:
 
     from idp.directory.clients import InvalidClientMetadata, NoSuchClient
     from idp.directory.people import InvalidRole, NoSuchUser
+    from idp.directory.trusted_issuers import InvalidRule, NoSuchRule
     from idp.embedded import EmbeddedPostgresError
     from idp.passwords.rules import WeakPassword
     from idp.protocol.identity import InvalidIdentity
@@ -67,6 +68,7 @@ def _sentence(error: Exception) -> str | None:
     from idp.store.clients import ClientIdTaken
     from idp.store.database import DatabaseUnavailable
     from idp.store.schema import SchemaMismatch
+    from idp.store.trusted_issuers import RuleExists
     from idp.store.users import NameTaken
     from keys.jwk import NotAPublicKeyError
     from keys.planning import NoSuchKeyError
@@ -88,5 +90,6 @@ def _sentence(error: Exception) -> str | None:
     expected = (
         EmbeddedPostgresError, SchemaMismatch, InvalidIdentity, WeakPassword, NameTaken, NoSuchUser, InvalidRole,
         InvalidClientMetadata, ClientIdTaken, NoSuchClient, NoSuchKeyError, NotAPublicKeyError,
+        InvalidRule, NoSuchRule, RuleExists,
     )  # fmt: skip
     return str(error) if isinstance(error, expected) else None

@@ -1,6 +1,7 @@
 """Records as people read them: in aligned columns, or name by name; what is in the data cannot act on the terminal."""
 
 import io
+import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return safe(value)
+    if isinstance(value, Mapping):
+        return safe(json.dumps(value)) if value else ""
     return safe(" ".join(map(str, value))) if isinstance(value, Iterable) else safe(str(value))
 
 

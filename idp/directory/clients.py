@@ -4,9 +4,11 @@ import secrets
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from idp.directory.key_sets import keys_problem
+from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.audience import is_resource_uri
 from idp.protocol.audit import OPERATOR, Actor, AuditEvent
-from idp.protocol.client import Client, ClientSecret, secret_digest
+from idp.protocol.client import PRIVATE_KEY_JWT, Client, ClientSecret, secret_digest
 from idp.protocol.client_authentication import METHODS
 from idp.protocol.redirection import is_origin, redirect_uri_problem
 from idp.protocol.scope import is_scope_token
@@ -17,7 +19,9 @@ MIN_CHOSEN_SECRET = 32
 SECRET_OVERLAP = 7 * 86400
 """Seconds for which the old secret works beside the new one."""
 
-GRANT_TYPES = ("password", "client_credentials", "authorization_code", "refresh_token", TOKEN_EXCHANGE)
+GRANT_TYPES = (
+    "password", "client_credentials", "authorization_code", "refresh_token", TOKEN_EXCHANGE, JWT_BEARER,
+)  # fmt: skip
 """What a client may be registered for; more than works yet, so that clients can be prepared."""
 
 
@@ -42,12 +46,14 @@ def new_secret() -> str:
 def validate(client: Client) -> None:
     """Raises InvalidClientMetadata for the first thing that is wrong with the client."""
     problem = _client_id_problem(client.client_id) or _metadata_problem(client) or _redirection_problem(client)
+    problem = problem or keys_problem(client.jwks, client.jwks_uri)
     if problem:
         raise InvalidClientMetadata(problem)
 
 
 def _metadata_problem(client: Client) -> str | None:
     """The sentence repeats nothing of what was given: it may be a secret in the wrong place (L1)."""
+    has_keys = client.jwks is not None or client.jwks_uri is not None
     acts_for_itself = "client_credentials" in client.grant_types
     rules = {
         "The name must be 1 to 200 printable characters.": client.name.isprintable() and 1 <= len(client.name) <= 200,
@@ -60,6 +66,9 @@ def _metadata_problem(client: Client) -> str | None:
         ),
         "A public client cannot prove that a token was sent to it; leave out the token exchange.": (
             not (client.is_public and TOKEN_EXCHANGE in client.grant_types)
+        ),
+        f"{PRIVATE_KEY_JWT} needs the client's public keys: a JWK Set, or the URI of one.": (
+            has_keys or client.token_endpoint_auth_method != PRIVATE_KEY_JWT
         ),
         "A scope consists of printable ASCII other than space, quote and backslash (RFC 6749 §3.3).": (
             all(map(is_scope_token, client.scopes))
@@ -118,12 +127,17 @@ class ClientDirectory:
         await self.store.transact(insert)
 
     async def update(self, client: Client, by: Actor) -> None:
-        """Replaces a client's metadata, not its secrets. Raises InvalidClientMetadata or NoSuchClient."""
+        """Replaces a client's metadata, not its secrets, unless it uses none any more.
+
+        Raises InvalidClientMetadata or NoSuchClient.
+        """
         validate(client)
 
         async def change(store: Aggregates) -> None:
             if not await store.clients.update(client):
                 raise _unknown(client.client_id)
+            if not client.uses_secret:
+                await store.clients.remove_secrets(client.client_id)
             if not client.may_refresh:
                 await store.refresh_families.revoke_all_of_client(client.client_id)
             await store.audit.add(_event("client.updated", client.client_id, by))
@@ -133,15 +147,16 @@ class ClientDirectory:
     async def rotate_secret(self, client_id: str, secret: str, by: Actor, *, overlap: int = SECRET_OVERLAP) -> float:
         """Adds a secret; the one before works for `overlap` seconds more. Gives the instant at which it ends.
 
-        Raises NoSuchClient, or InvalidClientMetadata for a public client.
+        Raises NoSuchClient, or InvalidClientMetadata for a client that uses none.
         """
 
         async def change(store: Aggregates) -> float:
             client = await store.clients.find(client_id)
             if client is None:
                 raise _unknown(client_id)
-            if client.is_public:
-                raise InvalidClientMetadata(f"{client_id} is a public client; it has no secret.")
+            if not client.uses_secret:
+                kind = "is a public client" if client.is_public else "has keys of its own"
+                raise InvalidClientMetadata(f"{client_id} {kind}; it has no secret.")
             ends = await store.now() + overlap
             await store.clients.expire_secrets(client_id, ends)
             await store.clients.add_secret(client_id, ClientSecret(secret_digest(secret)))

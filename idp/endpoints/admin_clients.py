@@ -57,10 +57,10 @@ class AdminClientsEndpoint:
         return json_answer(page.body("clients", found, client_record, lambda client: client.client_id))
 
     async def add(self, request: Request) -> Response:
-        """Registers a client; a confidential one gets its secret in this answer, and never again."""
+        """Registers a client; one that uses a secret gets it in this answer, and never again."""
         actor = await self.bearer.administrator(request)
         client = _client(await read_members(request))
-        secret = None if client.is_public else new_secret()
+        secret = new_secret() if client.uses_secret else None
         try:
             await self.directory.add(client, secret, actor)
         except InvalidClientMetadata as error:

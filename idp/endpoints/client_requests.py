@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from idp.directory.client_assertions import ClientAssertions
 from idp.directory.client_cache import ClientCache
 from idp.endpoints.answers import oauth_error_answer
 from idp.endpoints.envelope import origin_of
@@ -22,11 +23,19 @@ from idp.protocol.errors import (
     TemporarilyUnavailableError,
 )
 from idp.protocol.ports import Audit, Clock
+from idp.protocol.signed_jwt import RefusedJwt, SignedJwt
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import NoSigningKeyError
 
 DefaultClient = Callable[[Form], ClientCredentials | None]
+Vouched = Callable[[Form, str | None, Origin], Awaitable[str | None]]
+"""The client_id that something in the form proves, at an endpoint that takes it for a client's credentials. The
+client that the request names, if any, comes with the form."""
 Refused = Callable[[OAuth2Error], None]
+
+
+async def nobody(_: Form, __: str | None, ___: Origin) -> None:
+    """Nothing but a client's own credentials proves it."""
 
 
 async def answered(work: Awaitable[Response], refused: Refused = lambda _: None) -> Response:
@@ -54,37 +63,56 @@ class ClientRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClientRequests:
-    """Reads requests of clients. `default` says who asks when nobody is named, if anybody."""
+    """Reads requests of clients. Of one that shows no proof of its own, `vouched` may know another; `default` says who
+    asks when nobody is named, if anybody."""
 
     clients: ClientCache
+    assertions: ClientAssertions
     audit: Audit
     clock: Clock
 
-    async def read(self, request: Request, default: DefaultClient = lambda _: None) -> ClientRequest:
-        """Raises MethodNotAllowedError, InvalidRequestError or InvalidClientError."""
+    async def read(
+        self, request: Request, default: DefaultClient = lambda _: None, vouched: Vouched = nobody
+    ) -> ClientRequest:
+        """Raises MethodNotAllowedError, InvalidRequestError, InvalidClientError, or what `vouched` raises."""
         if request.method != "POST":  # RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1
             raise MethodNotAllowedError
         form, origin = await parse_form(request), origin_of(request.scope)
-        return ClientRequest(await self.authenticate_client(request, form, origin, default), form, origin)
-
-    async def authenticate_client(self, request: Request, form: Form, origin: Origin, default: DefaultClient) -> Client:
-        """The client, proved by its credentials (§2.3). Raises InvalidClientError or InvalidRequestError."""
         try:
-            presented = presented_credentials(_authorization(request), form.values) or default(form)
+            presented = presented_credentials(_authorization(request), form.values)
         except InvalidClientError:
             self._record_bad_client(None, origin)
             raise
+        if presented is None or presented.method == "none":
+            vouched_for = await vouched(form, presented.client_id if presented else None, origin)
+            client = await self.clients.find(vouched_for) if vouched_for else None
+            if client is not None:
+                return ClientRequest(client, form, origin)
+        return ClientRequest(await self.authenticate_client(presented or default(form), origin), form, origin)
+
+    async def authenticate_client(self, presented: ClientCredentials | None, origin: Origin) -> Client:
+        """The client, proved by its credentials (§2.3). Raises InvalidClientError or InvalidRequestError."""
         if presented is None:
             raise InvalidRequestError("The request names no client: client_id is missing.")
         client = await self.clients.find(presented.client_id)
-        if not is_authentic(client, presented, self.clock()) or client is None:
+        if presented.assertion:
+            await self._accept_assertion(client, presented.assertion, origin)
+        elif not is_authentic(client, presented, self.clock()):
             self._record_bad_client(client, origin)
             raise InvalidClientError("Client authentication failed.")
+        assert client is not None, "nobody was proved"
         return client
 
-    def _record_bad_client(self, client: Client | None, origin: Origin) -> None:
+    async def _accept_assertion(self, client: Client | None, assertion: SignedJwt, origin: Origin) -> None:
+        try:
+            await self.assertions.accept(client, assertion)
+        except RefusedJwt as refusal:
+            self._record_bad_client(client, origin, reason=str(refusal))
+            raise InvalidClientError(str(refusal)) from None
+
+    def _record_bad_client(self, client: Client | None, origin: Origin, **detail: str) -> None:
         known = client.client_id if client else None  # an unknown one may be a secret in the wrong field (L1)
-        self.audit.record(AuditEvent("client.authentication_failed", "failure", origin, known, known, known))
+        self.audit.record(AuditEvent("client.authentication_failed", "failure", origin, known, known, known, detail))
 
 
 def _authorization(request: Request) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from idp.directory.workloads import Workloads
 from idp.endpoints.answers import json_answer
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.endpoints.form import Form
@@ -15,8 +16,9 @@ from idp.endpoints.proofs import AcceptedProof, Proofs
 from idp.grants import Grant
 from idp.issuer import Issuer
 from idp.metrics import Metrics
+from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.audit import AuditEvent
-from idp.protocol.authorization import Authorization, TokenRequest
+from idp.protocol.authorization import Authorization, Origin, TokenRequest
 from idp.protocol.client import ADMIN_SCOPE, Client
 from idp.protocol.client_authentication import ClientCredentials
 from idp.protocol.errors import (
@@ -43,6 +45,7 @@ class TokenEndpoint:
 
     requests: ClientRequests
     grants: Mapping[str, Grant]
+    workloads: Workloads
     issuer: Issuer
     check_signing: Callable[[], object]
     proofs: Proofs
@@ -54,7 +57,7 @@ class TokenEndpoint:
         return await answered(self._answer(request), lambda error: self.metrics.token_refused(error.error or "error"))
 
     async def _answer(self, request: Request) -> Response:
-        asked = await self.requests.read(request, self._default_client)
+        asked = await self.requests.read(request, self._default_client, self._vouched)
         client = self._restricted(asked.client)
         try:
             grant = self.select_grant(asked.form, client)
@@ -79,6 +82,13 @@ class TokenEndpoint:
         if self.default_client_id is None or _implied_grant_type(form) != "password":
             return None
         return ClientCredentials("none", self.default_client_id)
+
+    async def _vouched(self, form: Form, named: str | None, origin: Origin) -> str | None:
+        """Whom the token of an outside issuer stands for: no other authentication is needed (RFC 7521 §4.1)."""
+        assertion = form.values.get("assertion")
+        if assertion is None or form.values.get("grant_type") != JWT_BEARER:
+            return None
+        return await self.workloads.client_of(assertion, named, origin)
 
     def _restricted(self, client: Client) -> Client:
         """The default client is anybody: passwords alone, nothing to come back to, no administration."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from idp.grants.client_credentials import ClientCredentialsGrant
+from idp.grants.jwt_bearer import JwtBearerGrant
 from idp.grants.password import PasswordGrant
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.grants.token_exchange import TokenExchangeGrant
@@ -34,6 +35,7 @@ GRANTS: tuple[type[Grant], ...] = (
     ClientCredentialsGrant,
     RefreshTokenGrant,
     TokenExchangeGrant,
+    JwtBearerGrant,
 )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 ADMIN_SCOPE = "idp:admin"
 """The scope of the admin API. It is never granted by default: a client asks for it by name."""
+PRIVATE_KEY_JWT = "private_key_jwt"
+"""The method by which a client signs an assertion with a key of its own (OpenID Connect Core §9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Client:
     def is_public(self) -> bool:
         """A public client has no secret to keep (RFC 6749 §2.1)."""
         return self.token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
+
+    @property
+    def uses_secret(self) -> bool:
+        """Whether it proves itself by a secret that it shares with us."""
+        return self.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post")
 
     @property
     def may_refresh(self) -> bool:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
-from idp.protocol.client import Client, ClientSecret, secret_digest
+from idp.protocol.assertion import CLIENT_ASSERTION_TYPE
+from idp.protocol.client import PRIVATE_KEY_JWT, Client, ClientSecret, secret_digest
 from idp.protocol.errors import InvalidClientError, InvalidRequestError
+from idp.protocol.signed_jwt import RefusedJwt, SignedJwt, read_jwt
 
-METHODS = ("client_secret_basic", "client_secret_post", "none")
+METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, "none")
 """The methods that work, by their registered names (RFC 7591 §2)."""
 
 _STRANGER = Client("", "", "client_secret_basic", frozenset(), secrets=(ClientSecret(secret_digest("")),))
@@ -16,34 +18,58 @@ _STRANGER = Client("", "", "client_secret_basic", frozenset(), secrets=(ClientSe
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """What a request presented; `method` is the one it used, whatever the client is registered for."""
+    """What a request presented; `method` is the one it used, whatever the client is registered for.
+
+    An `assertion` has its `sub` for the `client_id`, and is still to be verified.
+    """
 
     method: str
     client_id: str
     secret: str = field(default="", repr=False)
+    assertion: SignedJwt | None = None
 
 
 def presented_credentials(authorization: str | None, form: Mapping[str, str]) -> ClientCredentials | None:
     """Reads the credentials of a request; None when it names no client at all.
 
     Raises InvalidRequestError when two methods are used at once (§2.3), InvalidClientError when the header
-    is not well formed.
+    or the assertion is not well formed.
     """
     basic = _basic(authorization)
-    form_id, form_secret = form.get("client_id"), form.get("client_secret")
-    if basic:
-        if form_secret is not None:
-            raise InvalidRequestError("Two client authentication methods in one request; use one of them.")
-        if form_id is not None and form_id != basic.client_id:
-            raise InvalidRequestError("client_id differs from the one in the Authorization header.")
-        return basic
-    if form_id is None:
-        if form_secret is not None:
+    asserted = not form.keys().isdisjoint({"client_assertion", "client_assertion_type"})
+    if (basic is not None) + asserted + ("client_secret" in form) > 1:
+        raise InvalidRequestError("Two client authentication methods in one request; use one of them.")
+    form_id = form.get("client_id")
+    presented = _assertion(form) if asserted else basic
+    if presented is None:
+        return _posted(form_id, form.get("client_secret"))
+    if form_id is not None and form_id != presented.client_id:
+        raise InvalidRequestError("client_id differs from that of the credentials.")
+    return presented
+
+
+def _posted(client_id: str | None, secret: str | None) -> ClientCredentials | None:
+    if client_id is None:
+        if secret is not None:
             raise InvalidRequestError("client_secret without client_id.")
         return None
-    if form_secret is None:
-        return ClientCredentials("none", form_id)
-    return ClientCredentials("client_secret_post", form_id, form_secret)
+    if secret is None:
+        return ClientCredentials("none", client_id)
+    return ClientCredentials("client_secret_post", client_id, secret)
+
+
+def _assertion(form: Mapping[str, str]) -> ClientCredentials:
+    """An assertion (RFC 7521 §4.2), which names its client itself: `client_id` is not needed beside it."""
+    kind, text = form.get("client_assertion_type"), form.get("client_assertion")
+    if kind is None or text is None:
+        raise InvalidRequestError("client_assertion and client_assertion_type belong together.")
+    if kind != CLIENT_ASSERTION_TYPE:
+        raise InvalidClientError(f"The only client_assertion_type here is {CLIENT_ASSERTION_TYPE}.")
+    try:
+        jwt = read_jwt(text)
+        return ClientCredentials(PRIVATE_KEY_JWT, jwt.text("sub"), assertion=jwt)
+    except RefusedJwt as refusal:
+        raise InvalidClientError(str(refusal)) from None
 
 
 def _basic(authorization: str | None) -> ClientCredentials | None:
@@ -71,15 +97,15 @@ def _basic(authorization: str | None) -> ClientCredentials | None:
 
 
 def is_authentic(client: Client | None, presented: ClientCredentials, now: float) -> bool:
-    """Whether the presented credentials are the client's, by a method that the client is registered for.
+    """Whether the presented id and secret are the client's, by a method that the client is registered for.
 
     A confidential client may use Basic or the body as it likes (§2.3.1 demands Basic, the field uses both);
     `none` is for public clients alone, and a public client that sends a secret is mistaken about itself.
-    An unknown client costs the same comparison.
+    Who has a key uses no secret, not even one from before. An unknown client costs the same comparison.
     """
     if client is None:
         _STRANGER.has_secret(presented.secret, now)
         return False
     if client.is_public or presented.method == "none":
         return client.is_public and presented.method == "none"
-    return client.has_secret(presented.secret, now)
+    return client.uses_secret and client.has_secret(presented.secret, now)

@@ -48,6 +48,13 @@ class SubjectTokens(Protocol):
         """The `subject_token` of a request. Raises InvalidRequestError when it is not good, or not for this client."""
 
 
+class Workloads(Protocol):
+    """Tokens of trusted outside issuers, each of which stands for the credentials of a client."""
+
+    async def accept(self, assertion: str, client_id: str, origin: Origin) -> None:
+        """Accepts the token for this client. Raises InvalidGrantError."""
+
+
 class Audit(Protocol):
     """Where security events go when they are not part of a transaction."""
 
@@ -71,3 +78,4 @@ class Ports:
     login: PasswordLogin
     families: RefreshFamilies
     subject_tokens: SubjectTokens
+    workloads: Workloads

@@ -101,6 +101,9 @@ class Clients:
             at,
         )
 
+    async def remove_secrets(self, client_id: str) -> None:
+        await self._executor.execute("delete from client_secrets where client_id = $1", client_id)
+
     async def origins(self) -> frozenset[str]:
         """All web origins that clients registered."""
         rows = await self._executor.fetch_all("select distinct unnest(origins) as origin from clients")

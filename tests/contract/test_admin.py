@@ -8,6 +8,7 @@ import pytest
 
 from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
+from idp_verifier.testing import Signer
 from tests import builders
 from tests.builders import PASSWORD
 from tests.contract.asking import ADMIN_CLIENT, NO_TOKEN, admin_token, admin_token_of, bearer, token, token_of
@@ -194,6 +195,16 @@ class TestClients:
         assert answer.json()["grant_types"] == ["authorization_code", "refresh_token"]
         assert_problem(await http.post("/admin/clients/spa/secret", headers=headers), 422)
 
+    async def test_a_client_with_keys_gets_no_secret(self, http: httpx.AsyncClient, directory: Directories) -> None:
+        headers = bearer(await admin_token(http, directory))
+        keys = {"keys": [dict(Signer.generate("ES256").jwk)]}
+        new = {"client_id": "keyed", "token_endpoint_auth_method": "private_key_jwt", "jwks": keys}
+        answer = await http.post("/admin/clients", json=new, headers=headers)
+        assert answer.status_code == 201
+        assert "client_secret" not in answer.json()
+        assert (await http.get("/admin/clients/keyed", headers=headers)).json()["jwks"] == keys
+        assert_problem(await http.post("/admin/clients/keyed/secret", headers=headers), 422)
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -210,6 +221,14 @@ class TestClients:
             {"grant_types": ["implicit"]},  # R10
             {"token_endpoint_auth_method": "none", "grant_types": ["client_credentials"]},
             {"token_endpoint_auth_method": "magic"},
+            {"token_endpoint_auth_method": "private_key_jwt"},
+            {"jwks": {}},
+            {"jwks": {"keys": [{"kty": "oct", "kid": "a", "alg": "HS256", "k": "AAAA"}]}},
+            {"jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "d": "A" * 43}]}},
+            {"jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "kid": "\0"}]}},
+            {"jwks_uri": "http://app.example.com/jwks"},
+            {"jwks_uri": "https://user@app.example.com/jwks"},
+            {"jwks_uri": "file:///etc/passwd"},
             {"scope": 'a"b'},
             {"audiences": ["api"]},
             {"audiences": ["https://api.example.com#x"]},

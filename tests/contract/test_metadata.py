@@ -23,9 +23,13 @@ async def test_only_what_works_is_in_it(http: httpx.AsyncClient, service: Servic
     assert document["response_types_supported"] == []
     assert document["request_uri_parameter_supported"] is False
     assert {"password", "client_credentials"} <= set(document["grant_types_supported"])
-    assert {"client_secret_basic", "client_secret_post", "none"} == set(
-        document["token_endpoint_auth_methods_supported"]
-    )
+    methods = {"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
+    assert set(document["token_endpoint_auth_methods_supported"]) == methods
+    assert set(document["revocation_endpoint_auth_methods_supported"]) == methods
+    assert set(document["introspection_endpoint_auth_methods_supported"]) == methods - {"none"}
+    for endpoint in ("token", "revocation", "introspection"):  # RFC 8414 §2: with private_key_jwt they MUST be there
+        algorithms = document[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
+        assert set(algorithms) == {"RS256", "PS256", "ES256", "EdDSA"}
     assert "authorization_endpoint" not in document
 
 

@@ -9,15 +9,18 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
 MAX_BODY_OCTETS = 512 * 1024
 """No honest metadata document or JWK Set is larger. It bounds what a hostile one can cost."""
+
+Connect = Callable[[str, int, float], socket.socket]
+"""Opens a TCP connection to a host and port within so many seconds. Raises OSError."""
 
 
 class FetchError(Exception):
@@ -39,13 +42,22 @@ class Document:
     """Seconds for which the answer stays fresh (RFC 9111 §4.2.1), or None if it does not say."""
 
 
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
+    return socket.create_connection((host, port), timeout)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """How documents are fetched. `timeout` bounds a whole exchange, in seconds."""
+    """How documents are fetched. `timeout` bounds a whole exchange, in seconds.
+
+    Whoever fetches from where others say checks in `connect` which addresses may be reached.
+    """
 
     timeout: float = 5.0
     allow_http: bool = False
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    connect: Connect = _connect
+    max_octets: int = MAX_BODY_OCTETS
 
     def get(
         self,
@@ -53,7 +65,7 @@ class Fetcher:
         etag: str | None = None,
         *,
         accept: str = "application/json",
-        max_octets: int = MAX_BODY_OCTETS,
+        max_octets: int | None = None,
     ) -> Document:
         """Fetches `url`, only if it has changed since `etag`. Raises FetchError; ValueError if insecure."""
         parts = demand_secure(url, allow_http=self.allow_http)
@@ -62,11 +74,13 @@ class Fetcher:
             headers["If-None-Match"] = etag
         connection = self._connection(parts)
         try:
-            connection.connect()
+            connection.sock = self.connect(connection.host, connection.port, self.timeout)
+            if isinstance(connection, HTTPSConnection):
+                connection.sock = self.tls.wrap_socket(connection.sock, server_hostname=connection.host)
             with _deadline(connection.sock, self.timeout):
                 connection.request("GET", _target(parts), headers=headers)
                 with connection.getresponse() as response:
-                    return _read(response, max_octets, conditional=etag is not None)
+                    return _read(response, max_octets or self.max_octets, conditional=etag is not None)
         except (OSError, HTTPException, ValueError) as problem:
             reason = str(problem) or type(problem).__name__
             raise FetchError(f"{url} did not answer: {reason}") from problem
@@ -74,10 +88,11 @@ class Fetcher:
             connection.close()
 
     def _connection(self, parts: SplitResult) -> HTTPConnection:
+        """For the exchange alone: an IPv6 address without its port would be taken for one with a port."""
         host = parts.hostname or ""
         if parts.scheme == "http":
-            return HTTPConnection(host, parts.port, timeout=self.timeout)
-        return HTTPSConnection(host, parts.port, timeout=self.timeout, context=self.tls)
+            return HTTPConnection(host, parts.port or HTTP_PORT)
+        return HTTPSConnection(host, parts.port or HTTPS_PORT, context=self.tls)
 
 
 def demand_secure(url: str, *, allow_http: bool) -> SplitResult:

@@ -35,7 +35,7 @@ def _of(members: Mapping[str, Json], keywords: Mapping[str, Any]) -> Json:
 
 def nullable(kind: Json) -> Json:
     """The schema, or null: of a member that we are sent, that counts as absent."""
-    if isinstance(kind["type"], list):  # it is already
+    if isinstance(kind["type"], list):  # it may be null already
         return kind
     changed = {**kind, "type": [kind["type"], "null"]}
     return {**changed, "enum": [*kind["enum"], None]} if "enum" in kind else changed

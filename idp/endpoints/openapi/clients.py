@@ -52,7 +52,9 @@ _METADATA: Json = {
 }
 _DEFAULTS = {
     "client_name": "The `client_id` by default.",
-    "token_endpoint_auth_method": "`client_secret_basic` by default; `none` makes a public client.",
+    "token_endpoint_auth_method": (
+        "`client_secret_basic` by default; `private_key_jwt` needs keys, `none` makes a public client."
+    ),
     "grant_types": "By default `client_credentials`, or for a public client `authorization_code` and `refresh_token`.",
 }
 _EXAMPLE: Json = {
@@ -86,7 +88,7 @@ SCHEMAS: Json = {
     "RegisteredClient": record(
         _METADATA | {"client_secret": _SECRET},
         optional=["client_secret"],
-        description="The new client, and its secret if it is confidential.",
+        description="The new client, and its secret if it uses one.",
     ),
     "ClientPage": page("clients", schema("Client"), {"type": ["string", "null"]}),
     "ClientRegistration": closed(
@@ -123,12 +125,17 @@ PATHS: Json = {
             "addClient",
             _TAG,
             "Register a client",
-            "The secret of a confidential client is in the answer, and never shown again.",
+            "The secret of a client that uses one is in the answer, and never shown again.",
             security=ADMINISTRATOR,
             body=request_body(
                 schema("ClientRegistration"),
                 examples={
                     "a machine": {"client_id": "nightly-report", "scope": "orders:read"},
+                    "a machine with keys": {
+                        "client_id": "robot",
+                        "token_endpoint_auth_method": "private_key_jwt",
+                        "jwks_uri": "https://robot.example.com/jwks.json",
+                    },
                     "a public client": {
                         "client_id": "web-shop",
                         "token_endpoint_auth_method": "none",
@@ -175,8 +182,8 @@ PATHS: Json = {
             "rotateClientSecret",
             _TAG,
             "Make a new secret",
-            "The one before works beside it for seven days, so that the client can be changed over. A public client "
-            "has none (422).",
+            "The one before works beside it for seven days, so that the client can be changed over. A client that is "
+            "public, or has keys of its own, has none (422).",
             security=ADMINISTRATOR,
             answers={
                 200: response(

@@ -2,7 +2,7 @@
 
 from idp.endpoints.openapi.builders import Json, operation, record, request_body, response, schema
 from idp.endpoints.openapi.security import CLIENT
-from idp.endpoints.openapi.token import ANSWERS, refusal
+from idp.endpoints.openapi.token import ANSWERS, BY_ASSERTION, refusal
 from idp.protocol.tokens import BEARER, DPOP
 
 _FORM = "application/x-www-form-urlencoded"
@@ -16,6 +16,7 @@ SCHEMAS: Json = {
             "token_type_hint": {"type": "string", "description": "Not needed: tokens are told apart by their form."},
             "client_id": {"type": "string", "description": "The client, unless it is in the `Authorization` header."},
             "client_secret": {"type": "string", "format": "password", "description": "`client_secret_post`."},
+            **BY_ASSERTION,
         },
     },
     "Introspection": record(

@@ -3,6 +3,7 @@
 from idp.endpoints.openapi.builders import Json, array, operation, record, request_body, response, schema
 from idp.endpoints.openapi.security import CLIENT
 from idp.grants import GRANTS
+from idp.protocol.assertion import CLIENT_ASSERTION_TYPE, JWT_BEARER
 from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE, TOKEN_TYPES
 from idp.protocol.tokens import BEARER, DPOP
 
@@ -19,6 +20,22 @@ _ERRORS = (
     "temporarily_unavailable",
 )
 _EXAMPLE = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJuaWdodGx5LXJlcG9ydCJ9.c2lnbmF0dXJl"
+
+BY_ASSERTION: Json = {
+    "client_assertion_type": {
+        "type": "string",
+        "default": "",
+        "description": f"`private_key_jwt`: `{CLIENT_ASSERTION_TYPE}`.",
+    },
+    "client_assertion": {
+        "type": "string",
+        "default": "",
+        "format": "password",
+        "description": "`private_key_jwt`: a JWT that the client signed (RFC 7523 §2.2). Its `iss` and `sub` are the "
+        "`client_id`, its `aud` is our issuer alone; it has a `jti`, and is good once.",
+    },
+}
+"""The parameters by which a client with keys of its own authenticates."""
 
 _REQUEST: Json = {
     "type": "object",
@@ -69,6 +86,13 @@ _REQUEST: Json = {
             default=[],
             description="Token exchange: as `resource`; what both name counts. May be repeated.",
         ),
+        "assertion": {
+            "type": "string",
+            "default": "",
+            "format": "password",
+            "description": f"`{JWT_BEARER}`: the token of a trusted outside issuer. It stands for the client's "
+            "credentials; `client_id` is needed only if it stands for several clients.",
+        },
         "scope": {
             "type": "string",
             "default": "",
@@ -91,6 +115,7 @@ _REQUEST: Json = {
             "format": "password",
             "description": "`client_secret_post`. Never together with the `Authorization` header.",
         },
+        **BY_ASSERTION,
     },
     "if": {"properties": {"grant_type": {"const": "password"}}, "required": ["grant_type"]},
     "then": {"required": ["username", "password"]},
@@ -192,9 +217,10 @@ PATHS: Json = {
             "issueToken",
             "Tokens",
             "Exchange a grant for an access token",
-            "RFC 6749 §3.2. A client authenticates by `client_secret_basic` or `client_secret_post`; a public client "
-            "(`none`) sends its `client_id` alone. If the operator has set a default client, a password request may "
-            "leave out the client and even `grant_type`, as FastAPI's `OAuth2PasswordRequestForm` does.",
+            "RFC 6749 §3.2. A client authenticates by `client_secret_basic` or `client_secret_post`, or with a key of "
+            "its own by `private_key_jwt`; a public client (`none`) sends its `client_id` alone. If the operator has "
+            "set a default client, a password request may leave out the client and even `grant_type`, as FastAPI's "
+            "`OAuth2PasswordRequestForm` does.",
             security=CLIENT,
             parameters=[_PROOF],
             body=request_body(

@@ -1,12 +1,12 @@
 """The APIs that a client is, so that it can exchange tokens which were sent to it.
 
-Code of revision 0003 runs against this schema: it leaves the new column as it is.
+Code of revision 0004 runs against this schema: it leaves the new column as it is.
 """
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
