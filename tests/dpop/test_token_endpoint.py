@@ -237,7 +237,11 @@ class TestRules:
     async def test_10_a_nonce_that_is_no_string(self, prover: Prover, client: ConfidentialClient) -> None:
         assert_refused(await ask(prover, client, prover.proof(nonce=1)))
 
-    @pytest.mark.parametrize("iat", [0, NOW - CLOCK_WINDOW - 60, NOW + CLOCK_WINDOW + 600, 10**15, -1, "now", True])
+    @pytest.mark.parametrize(
+        "iat",
+        [0, NOW - CLOCK_WINDOW - 60, NOW + CLOCK_WINDOW + 600, 10**15, -1, "now", True],
+        ids=["1970", "too old", "in the future", "far in the future", "negative", "text", "boolean"],
+    )
     async def test_11_too_old_or_from_the_future(self, prover: Prover, client: ConfidentialClient, iat: object) -> None:
         assert_refused(await ask(prover, client, prover.proof(iat=iat)))
 

@@ -190,7 +190,7 @@ OTHER = Signer.generate("ES256")
         {"crit": ["exp"]},
         {"zip": "DEF"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_a_header_that_is_not_that_of_a_proof_is_refused(header: dict[str, Any]) -> None:
     with pytest.raises(InvalidProof):
@@ -251,7 +251,7 @@ def test_cnf_names_the_key() -> None:
         {"jkt": None},
         {"jwk": public_jwk(KEY)},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_any_other_confirmation_is_refused(cnf: object) -> None:
     with pytest.raises(UnsupportedConfirmation):
