@@ -251,7 +251,7 @@ def test_cnf_names_the_key() -> None:
         {"jkt": None},
         {"jwk": public_jwk(KEY)},
     ],
-    ids=" ".join,
+    ids=["none", "null", "array", "text", "certificate", "both", "longer", "empty", "no thumbprint", "key"],
 )
 def test_any_other_confirmation_is_refused(cnf: object) -> None:
     with pytest.raises(UnsupportedConfirmation):
