@@ -61,10 +61,10 @@ class Bearer:
         if jkt is None:
             raise invalid_token(DPOP, "it is not bound to a key; present it by the scheme Bearer")
         try:
-            proof = await self.proofs.accept(request, claims.client_id, access_token=token)
+            proved = await self.proofs.accept(request, claims.client_id, access_token=token)
         except (InvalidDPoPProofError, UseDPoPNonceError) as error:
             raise unproved(error) from None
-        if proof is None or proof.jkt != jkt:
+        if proved.jkt != jkt:
             raise unproved(InvalidDPoPProofError("The request does not prove the key that the token is bound to."))
 
     async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:

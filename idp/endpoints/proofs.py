@@ -26,11 +26,15 @@ CLOCK_WINDOW = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedProof:
-    """A proof that was good, and is used up. `jkt` names its key; `headers` hand the client its next nonce."""
+class Possession:
+    """What a request has proved: `jkt` names the key, `headers` hand the client its next nonce."""
 
-    jkt: str
+    jkt: str | None
     headers: Mapping[str, str]
+
+
+UNPROVED = Possession(None, {})
+"""Of a request without a proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,15 @@ class Proofs:
     clock: Clock
     audit: Audit
 
-    async def accept(
-        self, request: Request, client_id: str, *, access_token: str | None = None
-    ) -> AcceptedProof | None:
-        """The proof of this request of this client; None when there is none. At a resource it must be one for the
+    async def accept(self, request: Request, client_id: str, *, access_token: str | None = None) -> Possession:
+        """Uses up the proof of this request, if it has one, of this client; at a resource it must be one for the
         access token.
 
         Raises InvalidDPoPProofError, UseDPoPNonceError or DatabaseUnavailable.
         """
         given = request.headers.getlist("dpop")
         if not given:
-            return None
+            return UNPROVED
         if len(given) > 1:
             raise InvalidDPoPProofError("The request has more than one DPoP header.")
         now = self.clock()
@@ -61,12 +63,9 @@ class Proofs:
         good_until = self._demand_nonce(proof, now)
         # Remembered for longer than it could be used: no two clocks agree.
         if not await self.used.use(f"dpop {proof.jkt}", proof.jti, good_until + NONCE_LIFETIME):
-            detail = {"jkt": proof.jkt}
-            self.audit.record(
-                AuditEvent("dpop.replayed", "refused", origin_of(request.scope), client_id, None, client_id, detail)
-            )
+            self._record_replay(proof, request, client_id)
             raise InvalidDPoPProofError("The proof was used before; make one for each request.")
-        return AcceptedProof(proof.jkt, {"DPoP-Nonce": self.nonces().at(now)} if is_old(good_until, now) else {})
+        return Possession(proof.jkt, {"DPoP-Nonce": self.nonces().at(now)} if is_old(good_until, now) else {})
 
     def _uri(self, request: Request) -> str:
         """Whom the request is for, by the settings: Host is whatever a client says (R20)."""
@@ -79,6 +78,10 @@ class Proofs:
         if good_until is None or now >= good_until:
             raise UseDPoPNonceError(self.nonces().at(now))
         return good_until
+
+    def _record_replay(self, proof: VerifiedProof, request: Request, client_id: str) -> None:
+        origin, detail = origin_of(request.scope), {"jkt": proof.jkt}
+        self.audit.record(AuditEvent("dpop.replayed", "refused", origin, client_id, None, client_id, detail))
 
 
 def _verified(proof: DpopProof, now: float, access_token: str | None) -> VerifiedProof:

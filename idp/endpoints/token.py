@@ -12,7 +12,7 @@ from idp.directory.workloads import Workloads
 from idp.endpoints.answers import json_answer
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.endpoints.form import Form
-from idp.endpoints.proofs import AcceptedProof, Proofs
+from idp.endpoints.proofs import Possession, Proofs
 from idp.grants import Grant
 from idp.issuer import Issuer
 from idp.metrics import Metrics
@@ -63,19 +63,18 @@ class TokenEndpoint:
             grant = self.select_grant(asked.form, client)
             # Nothing is spent in vain: a refresh token would be, whose window for retries may end before this outage.
             self.check_signing()
-            proof, form = await self._proof(request, client), asked.form
-            jkt = proof.jkt if proof else None
+            proved, form = await self._proved(request, client), asked.form
             outcome = await grant.exchange(
-                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=jkt)
+                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=proved.jkt)
             )
             if isinstance(outcome, OAuth2Error):
                 raise outcome
         except EXCESSES as error:
             self._record_excess(error, asked)
             raise
-        response = await self.issuer.issue(replace(outcome, dpop_jkt=jkt) if jkt else outcome)
+        response = await self.issuer.issue(replace(outcome, dpop_jkt=proved.jkt) if proved.jkt else outcome)
         self._record(outcome, response, grant.grant_type, asked)
-        return json_answer(response.body(), headers={**_UNCACHED, **(proof.headers if proof else {})})
+        return json_answer(response.body(), headers={**_UNCACHED, **proved.headers})
 
     def _default_client(self, form: Form) -> ClientCredentials | None:
         """A password request that names no client is the default client's, if there is one."""
@@ -110,12 +109,12 @@ class TokenEndpoint:
             raise UnauthorizedClientError(f"This client is not registered for the grant {grant_type}.")
         return grant
 
-    async def _proof(self, request: Request, client: Client) -> AcceptedProof | None:
-        """The proof that binds the token to a key, if there is one (RFC 9449 §5), as some clients must (§5.2)."""
-        proof = await self.proofs.accept(request, client.client_id)
-        if proof is None and client.dpop_bound_access_tokens:
+    async def _proved(self, request: Request, client: Client) -> Possession:
+        """The key that the token is to be bound to, if the request proves one (RFC 9449 §5), as some must (§5.2)."""
+        proved = await self.proofs.accept(request, client.client_id)
+        if proved.jkt is None and client.dpop_bound_access_tokens:
             raise InvalidDPoPProofError("This client gets only tokens that are bound to a key; send a DPoP proof.")
-        return proof
+        return proved
 
     def _record(
         self, authorization: Authorization, response: TokenResponse, grant_type: str, asked: ClientRequest

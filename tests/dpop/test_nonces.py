@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from idp.endpoints.proofs import AcceptedProof, Proofs
+from idp.endpoints.proofs import UNPROVED, Possession, Proofs
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Origin
 from idp.protocol.dpop import NONCE_LIFETIME, Nonces, is_old
@@ -85,7 +85,7 @@ class World:
     now: Now
     prover: Prover
 
-    async def accept(self, *, path: str = "/token", nonce: str | None = None) -> AcceptedProof | None:
+    async def accept(self, *, path: str = "/token", nonce: str | None = None) -> Possession:
         proof = self.prover.proof(path, nonce=nonce or ..., iat=int(self.now()))
         return await self.proofs.accept(request(path, proof), "somebody")
 
@@ -116,13 +116,12 @@ async def test_8_the_life_of_a_nonce(world: World) -> None:
     for age, fresh in ((0, False), (119, False), (120, True), (NONCE_LIFETIME - 1, True)):
         world.now.seconds = START + age
         accepted = await world.accept(nonce=nonce)
-        assert accepted
         assert accepted.jkt == world.prover.jkt
         assert accepted.headers == ({"DPoP-Nonce": ONE.at(START + age)} if fresh else {})
     world.now.seconds = START + NONCE_LIFETIME
     with pytest.raises(UseDPoPNonceError) as wanted:
         await world.accept(nonce=nonce)
-    assert await world.accept(nonce=wanted.value.nonce)
+    assert (await world.accept(nonce=wanted.value.nonce)).jkt
 
 
 async def test_a_client_that_goes_on_asking_is_never_refused(world: World) -> None:
@@ -131,14 +130,13 @@ async def test_a_client_that_goes_on_asking_is_never_refused(world: World) -> No
     for minute in range(60):
         world.now.seconds = START + 60 * minute
         accepted = await world.accept(nonce=nonce)
-        assert accepted
         nonce = accepted.headers.get("DPoP-Nonce", nonce)
 
 
 async def test_11_1_an_id_is_remembered_for_as_long_as_its_proof_could_be_used(world: World) -> None:
     nonce = ONE.at(START)
     proof = world.prover.proof(nonce=nonce, iat=int(START) + 290)
-    assert await world.proofs.accept(request("/token", proof), "somebody")
+    assert (await world.proofs.accept(request("/token", proof), "somebody")).jkt
     rows = await world.proofs.used._executor.fetch_all(
         "select extract(epoch from expires_at)::float8 as at from used_ids"
     )
@@ -152,7 +150,7 @@ async def test_11_1_an_id_is_remembered_for_as_long_as_its_proof_could_be_used(w
 
 
 async def test_r20_an_issuer_with_a_path(world: World) -> None:
-    assert await world.accept(path="/users/me", nonce=ONE.at(START))
+    assert (await world.accept(path="/users/me", nonce=ONE.at(START))).jkt
     proof = world.prover.proof("/users/me", nonce=ONE.at(START), iat=int(START), htu="https://id.example.com/users/me")
     with pytest.raises(InvalidDPoPProofError):
         await world.proofs.accept(request("/users/me", proof), "somebody")
@@ -175,4 +173,4 @@ async def test_a_request_without_a_proof_costs_nothing(world: World) -> None:
 
     async with opened("postgresql://nobody@127.0.0.1:1/nothing") as unreachable:
         proofs = Proofs(ISSUER, lambda: ONE, Store(unreachable).used_ids, unread, Recorded())
-        assert await proofs.accept(request("/token"), "somebody") is None
+        assert await proofs.accept(request("/token"), "somebody") is UNPROVED
