@@ -66,7 +66,9 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
 
     def work(ready: Callable[[], None]) -> int:
         with explained():
-            application = app.build(configured, app.parts(configured, workers=workers))
+            # Read anew, for workers that replace others after SIGHUP: files with secrets may have changed.
+            current, _ = settings.from_environment(os.environ)
+            application = app.build(current, app.parts(current, workers=workers))
             return run_in_process(application, sockets, ready)
 
     if workers == 1:

@@ -2,6 +2,10 @@
 
 They are forked when everything is imported and nothing runs yet: that starts them in no time, and they share the
 memory of what was imported. One that dies is replaced. All go when this process goes, even by kill -9.
+
+Why not uvicorn's own: its workers cannot be replaced by some that say when they are ready or why they are not; they
+outlive a supervisor that is killed; one that cannot live is started twice a second for ever; and as each imports all
+anew, they take longer to start and share no memory.
 """
 
 import contextlib
@@ -20,10 +24,13 @@ Work = Callable[[Callable[[], None]], int]
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 1.0
-"""Seconds before a worker that died is replaced, so that one that cannot live does not keep the machine busy."""
+_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before a worker that died is replaced. They double while those that replace it die young, so that one that
+cannot live does not keep the machine busy."""
+_YOUNG = 10.0
+"""Seconds, beyond its pause, at which a worker that dies is young."""
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
-_AWAITED = _STOP | {signal.SIGCHLD}
+_AWAITED = _STOP | {signal.SIGCHLD, signal.SIGHUP}
 
 
 class Workers:
@@ -36,18 +43,25 @@ class Workers:
         self._work = work
         self._sockets = sockets
         self._bury = bury
-        self._pids: set[int] = set()
+        self._since: dict[int, float] = {}
+        self._leaving: set[int] = set()
+        self._pause = _PAUSE
         self._lifeline, self._lifeline_end = os.pipe()  # nobody ever writes: it ends when this process does
 
     def run(self, announce: Callable[[], None]) -> int:
-        """Runs the workers until SIGTERM or SIGINT. Gives the exit code: 0 when all ended in good order."""
+        """Runs the workers until SIGTERM or SIGINT. Gives the exit code: 0 when all ended in good order.
+
+        SIGHUP replaces them one by one, each by one that is ready to serve before its predecessor leaves.
+        """
         with _blocked():
             if not self._start_all():
                 self._stop()
                 return 1
             announce()
-            while signal.sigwait(_AWAITED) not in _STOP:
+            while (number := signal.sigwait(_AWAITED)) not in _STOP:
                 self._replace_dead()
+                if number == signal.SIGHUP:
+                    self._replace_all()
             return self._stop()
 
     def _start_all(self) -> bool:
@@ -65,7 +79,7 @@ class Workers:
             os.close(self._lifeline_end)
             os._exit(self._live(its_ready, pause))
         os.close(its_ready)
-        self._pids.add(pid)
+        self._since[pid] = time.monotonic()
         return ready
 
     def _live(self, ready: int, pause: float) -> int:
@@ -91,24 +105,37 @@ class Workers:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _replace_dead(self) -> None:
-        for pid, code in self._dead():
-            log.error("worker died", extra={"pid": pid, "code": code})
+        for pid, code, age in self._dead():
             self._bury(pid)
-            os.close(self._start(_PAUSE))
+            if pid in self._leaving:
+                self._leaving.remove(pid)
+                continue
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if age < self._pause + _YOUNG else _PAUSE
+            log.error("worker died", extra={"pid": pid, "code": code, "replaced_in": self._pause})
+            os.close(self._start(self._pause))
 
-    def _dead(self) -> Iterator[tuple[int, int]]:
-        for pid in tuple(self._pids):
+    def _dead(self) -> Iterator[tuple[int, int, float]]:
+        """Pid, exit code and age, in seconds, of workers that have ended."""
+        for pid in tuple(self._since):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
-                self._pids.discard(pid)
-                yield pid, os.waitstatus_to_exitcode(status)
+                yield pid, os.waitstatus_to_exitcode(status), time.monotonic() - self._since.pop(pid)
+
+    def _replace_all(self) -> None:
+        for pid in [*self._since]:
+            if not _is_ready(self._start()):
+                log.error("the workers were not replaced: a new one did not start, the old ones go on")
+                return
+            self._leaving.add(pid)
+            os.kill(pid, signal.SIGTERM)
+        log.info("the workers were replaced")
 
     def _stop(self) -> int:
         for listening in self._sockets:  # lest connections queue up that no worker will accept
             listening.close()
-        for pid in self._pids:
+        for pid in self._since:
             os.kill(pid, signal.SIGTERM)
-        codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._pids}
+        codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._since}
         return 0 if codes <= {0, -signal.SIGTERM} else 1  # the signal itself ends a worker that does not serve yet
 
 

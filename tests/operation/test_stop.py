@@ -107,6 +107,40 @@ class TestWorkers:
             assert httpx.get(f"{process.url}/healthz").status_code == 200
             assert process.stop() == 0
 
+    async def test_sighup_replaces_them_without_a_failed_request(self, database: str, tmp_path: Path) -> None:
+        with serving(tmp_path, environment(database), "--workers", "2") as process:
+            parent = psutil.Process(process.process.pid)
+            first = {child.pid for child in parent.children()}
+            async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+                over = asyncio.Event()
+                load = [asyncio.create_task(_ask_until(over, http)) for _ in range(8)]
+                parent.send_signal(signal.SIGHUP)
+                while "the workers were replaced" not in process.written():  # noqa: ASYNC110 - nobody is told
+                    await asyncio.sleep(0.05)
+                while first & {child.pid for child in parent.children()}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                over.set()
+                assert set(await asyncio.gather(*load)) == {200}
+            assert len(parent.children()) == 2
+            assert process.stop() == 0
+
+    def test_a_new_one_that_cannot_start_replaces_nobody(self, database: str, tmp_path: Path) -> None:
+        """A file with a secret was changed, and not well: the workers that serve go on."""
+        secret = tmp_path / "pepper"
+        variables = environment(database)
+        secret.write_text(variables.pop("IDP_PASSWORD_PEPPER"))
+        variables["IDP_PASSWORD_PEPPER_FILE"] = str(secret)
+        with serving(tmp_path, variables, "--workers", "2") as process:
+            parent = psutil.Process(process.process.pid)
+            first = {child.pid for child in parent.children()}
+            secret.write_text("short")
+            parent.send_signal(signal.SIGHUP)
+            until(lambda: "the old ones go on" in process.written())
+            assert first <= {child.pid for child in parent.children()}
+            assert "IDP_PASSWORD_PEPPER" in process.written()
+            assert httpx.get(f"{process.url}/healthz").status_code == 200
+            assert process.stop() == 0
+
     def test_none_outlives_the_parent(self, database: str, tmp_path: Path) -> None:
         with serving(tmp_path, environment(database), "--workers", "2") as process:
             children = psutil.Process(process.process.pid).children()
@@ -115,6 +149,15 @@ class TestWorkers:
             until(lambda: not any(_runs(child) for child in children))
             with pytest.raises(httpx.ConnectError):
                 httpx.get(f"{process.url}/healthz")
+
+
+async def _ask_until(over: asyncio.Event, http: httpx.AsyncClient) -> int:
+    """Asks until it is over. Gives the last status that was not 200, if there was one."""
+    status = 200
+    while not over.is_set():
+        answer = await http.get("/.well-known/jwks.json")
+        status = status if answer.status_code == 200 else answer.status_code
+    return status
 
 
 def _runs(process: psutil.Process) -> bool:
