@@ -1,0 +1,50 @@
+"""B7: refresh tokens rotate, each durably, beside tokens for which nothing is written."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.benchmark import Benchmark, Measure, Promise, Round, at_least
+from bench.contestants.idp import IDP, PEOPLE, logins, refreshing, serving
+from bench.ground import Ground
+from bench.load import CONNECTIONS, Request
+from bench.servers import Server
+from bench.speed.figures import RATE, measured, token_figures, warm_up
+
+REFRESH = "idp, refresh"
+
+
+@contextmanager
+def _contest(ground: Ground) -> Iterator[Measure]:
+    with serving(ground, IDP.name, people=PEOPLE) as server:
+        requests = [refreshing(_logged_in(server, login)).text() for login in logins(CONNECTIONS)]
+        warm_up(server)
+
+        def measure() -> Round:
+            nonlocal requests
+            clients = token_figures(ground, server)
+            refreshes, report = measured(ground, server, requests)
+            requests = list(report.requests)
+            return Round({IDP.name: clients, REFRESH: refreshes})
+
+        yield measure
+
+
+def _logged_in(server: Server, login: Request) -> str:
+    """Gives the refresh token of a new family."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{login.path}", login.body.encode(), dict(login.headers)
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+        token: str = json.load(answer)["refresh_token"]
+        return token
+
+
+B7 = Benchmark(
+    "B7",
+    "durable rotation of refresh tokens",
+    "our own tokens for clients",
+    (Promise("tokens/s", at_least(0.70), lambda of: of.ratio(RATE, REFRESH, IDP.name)),),
+    _contest,
+)
