@@ -68,7 +68,11 @@ async def _add_client(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     )
     await connection.executemany(
         "insert into g_client_property (gc_id, gcp_name, gcp_value) values ($1, $2, $3)",
-        [(number, "client_secret", secret), (number, "authorization_type", "client_credentials")],
+        [
+            (number, "client_secret", secret),
+            (number, "authorization_type", "client_credentials"),
+            (number, "token_endpoint_auth_method", "client_secret_basic"),
+        ],
     )
     await connection.execute("insert into g_scope (gs_name, gs_password_required) values ($1, 0)", SCOPE)
     scope = await connection.fetchval("insert into g_client_scope (gcs_name) values ($1) returning gcs_id", SCOPE)

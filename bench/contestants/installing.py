@@ -21,7 +21,7 @@ def npm_package(name: str, major: int) -> Path:
     installed = folder / "node_modules" / name
     if not installed.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        npm = [str(NODE), str(NODE.with_name("npm")), "install", "--prefix", str(folder)]
+        npm = [str(Path(sys.executable).with_name("npm")), "install", "--prefix", str(folder)]
         _run([*npm, "--no-save", "--no-package-lock", "--loglevel=error", f"{name}@{major}"], name)
     return installed
 
