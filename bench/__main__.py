@@ -8,7 +8,9 @@ import click
 from bench import report, results
 from bench.benchmark import Benchmark, Round
 from bench.ground import Ground, ground
+from bench.load import LoadFailed
 from bench.registry import BENCHMARKS, ON_DEMAND
+from bench.servers import ServerFailed
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -19,11 +21,16 @@ from bench.registry import BENCHMARKS, ON_DEMAND
 @click.option("--write/--no-write", default=True, show_default=True, help="Keep the results in bench/RESULTS.md.")
 def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> None:
     """Measures the speed promises beside peers and anchors, as ratios."""
-    chart = []
+    chart, failed = [], []
     for benchmark in _chosen(only):
         click.echo(f"\n{benchmark.id}  {benchmark.title}; beside {benchmark.anchor}")
-        with ground(seconds, scale) as standing:
-            measured = _run(benchmark, standing, rounds)
+        try:
+            with ground(seconds, scale) as standing:
+                measured = _run(benchmark, standing, rounds)
+        except (LoadFailed, ServerFailed) as error:
+            click.echo(f"    not measured: {error}", err=True)
+            failed.append(benchmark.id)
+            continue
         found = [promise.judge(measured) for promise in benchmark.promises]
         text = f"{report.verdicts(found)}\n\n{report.table(measured)}\n"
         click.echo(text)
@@ -32,6 +39,8 @@ def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> N
         if write:
             results.write(benchmark, _command(benchmark, rounds, seconds, scale), lines, text)
     click.echo("\n".join(chart))
+    if failed:
+        raise click.ClickException(f"Not measured: {', '.join(failed)}.")
 
 
 def _chosen(only: str) -> list[Benchmark]:

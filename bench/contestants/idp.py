@@ -103,7 +103,7 @@ def email_of(number: int) -> str:
     return f"person{number}@example.com"
 
 
-def logins(count: int) -> Sequence[Request]:
+def logins_of_people(count: int) -> Sequence[Request]:
     """As many logins, by turns of all the people."""
     return [
         form("/token", CLIENT, grant_type="password", username=email_of(number % PEOPLE), password=PASSWORD)

@@ -25,13 +25,15 @@ class LoadFailed(Exception):  # noqa: N818 - what failed is the load
 class Report:
     """What a client saw: good answers, and their latencies in milliseconds.
 
-    `requests` are those of its callers at the end, with the refresh tokens that they then had.
+    `shed` counts how often the patient were told to come again. `requests` are those of its callers at the end, with
+    the refresh tokens that they then had.
     """
 
     count: int
     seconds: float
     p50: float
     p99: float
+    shed: int
     requests: tuple[str, ...]
 
     @property
@@ -60,13 +62,21 @@ class Asking:
         if seen["failures"] > _TOLERATED * seen["count"]:
             raise LoadFailed(f"{seen['failures']} bad answers beside {seen['count']} good ones: {seen['failure']}")
         return Report(
-            seen["count"], seen["seconds"], seen["p50"] * 1000, seen["p99"] * 1000, tuple(seen.get("requests", ()))
+            count=seen["count"],
+            seconds=seen["seconds"],
+            p50=seen["p50"] * 1000,
+            p99=seen["p99"] * 1000,
+            shed=seen["shed"],
+            requests=tuple(seen.get("requests", ())),
         )
 
 
-def ask(port: int, requests: Sequence[str], seconds: float) -> Asking:
-    """A closed loop: one caller for each request (as text), which asks it again and again."""
-    return Asking(port=port, requests=requests, seconds=seconds)
+def ask(port: int, requests: Sequence[str], seconds: float, *, patient: bool = False) -> Asking:
+    """A closed loop: one caller for each request (as text), which asks it again and again.
+
+    The patient come again when a busy server says so; to others that is a failure.
+    """
+    return Asking(port=port, requests=requests, seconds=seconds, patient=patient)
 
 
 def trickle(port: int, request: Request, seconds: float, rate: float = 200) -> Asking:

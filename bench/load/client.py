@@ -18,7 +18,7 @@ import uvloop
 from bench.load.http import Answer, parse
 
 _HOST = "127.0.0.1"
-_DRAIN = 30.0
+_DRAIN = 120.0
 """Seconds for which answers to what was asked are awaited at the end."""
 _ROTATING = b"&refresh_token="
 _EAGER = -15
@@ -48,16 +48,24 @@ class Connection(asyncio.Protocol):
 
 
 class Seen:
-    """The latencies of the good answers in seconds, and the last of the bad ones."""
+    """The latencies of the good answers in seconds, and the last of the bad ones.
 
-    def __init__(self) -> None:
+    To the patient it is no failure to be told to come again.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self.patient = patient
         self.latencies: list[float] = []
+        self.shed = 0
         self.failures = 0
         self.failure = ""
 
     def add(self, answer: Answer | None, seconds: float) -> None:
         if answer and answer.good:
             self.latencies.append(seconds)
+            return
+        if answer and answer.retry_after and self.patient:
+            self.shed += 1
             return
         self.failures += 1
         self.failure = f"{answer.status!r} {answer.body[:200]!r}" if answer else "the connection ended"
@@ -69,6 +77,7 @@ class Seen:
             "seconds": seconds,
             "p50": _quantile(ordered, 0.5),
             "p99": _quantile(ordered, 0.99),
+            "shed": self.shed,
             "failures": self.failures,
             "failure": self.failure,
         }
@@ -123,12 +132,12 @@ class Caller:
         self._done(self, answer)
 
 
-async def closed_loop(port: int, requests: Sequence[str], seconds: float) -> dict[str, Any]:
-    """A caller for each request; each asks again as soon as it is answered.
+async def closed_loop(port: int, requests: Sequence[str], seconds: float, patient: bool) -> dict[str, Any]:
+    """A caller for each request; each asks again as soon as it is answered, or if it is patient, when it is told to.
 
     The report ends with the requests, for a next time: refresh tokens in them rotate.
     """
-    seen = Seen()
+    seen = Seen(patient=patient)
     finished = asyncio.Event()
     waiting = len(requests)
     start = time.perf_counter()
@@ -137,17 +146,20 @@ async def closed_loop(port: int, requests: Sequence[str], seconds: float) -> dic
         nonlocal waiting
         if answer and answer.good and _ROTATING in caller.request:
             caller.request = _rotated(caller.request, answer)
-        now = time.perf_counter()
-        if now - start < seconds:
-            caller.ask(now)
+        pause = answer.retry_after if answer and patient else None
+        if time.perf_counter() - start < seconds - (pause or 0):
+            asyncio.get_running_loop().call_later(pause, again, caller) if pause else again(caller)
             return
         waiting -= 1
         if not waiting:
             finished.set()
 
+    def again(caller: Caller) -> None:
+        caller.ask(time.perf_counter())
+
     callers = [Caller(port, request.encode(), seen, done) for request in requests]
     for caller in callers:
-        caller.ask(time.perf_counter())
+        again(caller)
     async with asyncio.timeout(seconds + _DRAIN):
         await finished.wait()
     took = time.perf_counter() - start

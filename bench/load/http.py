@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 _HEAD_END = b"\r\n\r\n"
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
+_BUSY = frozenset({b"429", b"503"})
 _STATUS = slice(9, 12)  # of "HTTP/1.1 200 OK"
 
 
@@ -37,15 +38,25 @@ def form(path: str, client: tuple[str, str] | None = None, **parameters: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `last`: the server closes the connection."""
+    """What came back. `head` is in lower case."""
 
     status: bytes
+    head: bytes
     body: bytes
-    last: bool
 
     @property
     def good(self) -> bool:
         return self.status.startswith(b"2")
+
+    @property
+    def last(self) -> bool:
+        """Whether the server closes the connection."""
+        return b"\r\nconnection: close" in self.head
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds after which to come again (RFC 9110 §10.2.3), if the server is too busy now."""
+        return _number(self.head, b"retry-after") if self.status in _BUSY else None
 
 
 def parse(received: bytes) -> Answer | None:
@@ -53,16 +64,14 @@ def parse(received: bytes) -> Answer | None:
     end = received.find(_HEAD_END)
     if end < 0:
         return None
-    head = received[: end + 2].lower()
-    start = end + len(_HEAD_END)
+    head, body = received[: end + 2].lower(), received[end + len(_HEAD_END) :]
     if b"\r\ntransfer-encoding: chunked" in head:
-        if not received.endswith(_LAST_CHUNK):
-            return None
-    elif len(received) < start + _content_length(head):
-        return None
-    return Answer(received[_STATUS], received[start:], b"\r\nconnection: close" in head)
+        complete = received.endswith(_LAST_CHUNK)
+    else:
+        complete = len(body) >= (_number(head, b"content-length") or 0)
+    return Answer(received[_STATUS], head, body) if complete else None
 
 
-def _content_length(head: bytes) -> int:
-    _, found, rest = head.partition(b"\r\ncontent-length:")
-    return int(rest[: rest.index(b"\r\n")]) if found else 0
+def _number(head: bytes, name: bytes) -> int | None:
+    _, found, rest = head.partition(b"\r\n" + name + b":")
+    return int(rest[: rest.index(b"\r\n")]) if found else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.benchmark import Benchmark, Measure, Promise, Round, at_least
-from bench.contestants.idp import IDP, PEOPLE, logins, refreshing, serving
+from bench.contestants.idp import IDP, PEOPLE, logins_of_people, refreshing, serving
 from bench.ground import Ground
 from bench.load import CONNECTIONS, Request
 from bench.servers import Server
@@ -18,7 +18,7 @@ REFRESH = "idp, refresh"
 @contextmanager
 def _contest(ground: Ground) -> Iterator[Measure]:
     with serving(ground, IDP.name, people=PEOPLE) as server:
-        requests = [refreshing(_logged_in(server, login)).text() for login in logins(CONNECTIONS)]
+        requests = [refreshing(_logged_in(server, login)).text() for login in logins_of_people(CONNECTIONS)]
         warm_up(server)
 
         def measure() -> Round:
