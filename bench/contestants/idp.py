@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import secrets
 import sys
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +17,11 @@ from bench.contestants import AUDIENCE, CLIENT, SCOPE, Contestant
 from bench.ground import Ground
 from bench.load import Request, form
 from bench.servers import Asked, Server, free_port, started
-from idp import settings
 from idp.cli.directories import Directories, directories
 from idp.directory.people import Registration
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
+from idp.settings import Settings, from_environment
 from idp.store import schema
 
 WORKERS = 2
@@ -37,20 +39,24 @@ class Installation:
     port: int
     environment: dict[str, str]
 
+    @property
+    def settings(self) -> Settings:
+        return from_environment(self.environment)[0]
+
 
 @contextlib.contextmanager
-def serving(ground: Ground, name: str, *, people: int = 0, algorithm: str = "RS256") -> Iterator[Server]:
+def serving(ground: Ground, name: str, *, people: int = 0, **changes: str) -> Iterator[Server]:
     """Runs it on a database of its own with one client, and people who may log in through it."""
-    with serving_on(ground, name, prepared(ground, name, people=people, algorithm=algorithm)) as server:
+    with serving_on(ground, name, prepared(ground, name, people=people, **changes)) as server:
         yield server
 
 
-def prepared(ground: Ground, name: str, *, people: int = 0, algorithm: str = "RS256") -> Installation:
-    """Makes the database, the client and the people."""
+def prepared(ground: Ground, name: str, *, people: int = 0, **changes: str) -> Installation:
+    """Makes the database, the client and the people. `changes` are settings."""
     port = free_port()
-    environment = _environment(ground.database(name), port, algorithm)
-    asyncio.run(_prepare(settings.from_environment(environment)[0], people))
-    return Installation(port, environment)
+    installation = Installation(port, _environment(ground.database(name), port) | changes)
+    asyncio.run(_prepare(installation.settings, people))
+    return installation
 
 
 def serving_on(ground: Ground, name: str, installation: Installation) -> contextlib.AbstractContextManager[Server]:
@@ -68,18 +74,17 @@ def serving_on(ground: Ground, name: str, installation: Installation) -> context
     )
 
 
-def _environment(dsn: str, port: int, algorithm: str) -> dict[str, str]:
+def _environment(dsn: str, port: int) -> dict[str, str]:
     """What `idp serve` demands, and nothing that makes it faster."""
     return {
         "IDP_ISSUER": f"http://localhost:{port}",
         "IDP_DATABASE_URL": dsn,
         "IDP_KEY_ENCRYPTION_KEY": base64.b64encode(os.urandom(32)).decode(),
         "IDP_PASSWORD_PEPPER": secrets.token_urlsafe(32),
-        "IDP_SIGNING_ALGORITHM": algorithm,
     }
 
 
-async def _prepare(configured: settings.Settings, people: int) -> None:
+async def _prepare(configured: Settings, people: int) -> None:
     await schema.migrate(configured.database_url)
     async with directories(configured) as directory:
         await _register(directory, people)
@@ -93,6 +98,7 @@ async def _register(directory: Directories, people: int) -> None:
         grant_types=frozenset({"client_credentials", "password", "refresh_token"}),
         scopes=(SCOPE,),
         audiences=(AUDIENCE,),
+        may_introspect=True,
     )
     await directory.clients.add(client, CLIENT[1], OPERATOR)
     for number in range(people):
@@ -111,10 +117,20 @@ def logins_of_people(count: int) -> Sequence[Request]:
     ]
 
 
+def answered(server: Server, request: Request) -> dict[str, str]:
+    """Asks once. Gives the answer's strings."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{request.path}", request.body.encode(), dict(request.headers)
+    )
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310 - loopback
+        found: dict[str, str] = json.load(answer)
+        return found
+
+
 def refreshing(refresh_token: str) -> Request:
     """Spends a refresh token. It comes last, where the client that measures looks for it."""
     return form("/token", CLIENT, grant_type="refresh_token", refresh_token=refresh_token)
 
 
 IDP = Contestant("idp", partial(serving, name="idp"))
-IDP_ES256 = Contestant("idp ES256", partial(serving, name="idp ES256", algorithm="ES256"))
+IDP_ES256 = Contestant("idp ES256", partial(serving, name="idp ES256", IDP_SIGNING_ALGORITHM="ES256"))

@@ -25,8 +25,8 @@ class LoadFailed(Exception):  # noqa: N818 - what failed is the load
 class Report:
     """What a client saw: good answers, and their latencies in milliseconds.
 
-    `shed` counts how often the patient were told to come again. `requests` are those of its callers at the end, with
-    the refresh tokens that they then had.
+    `shed` counts how often the patient were told to come again. `requests` are those that were asked, with the refresh
+    tokens that they have now.
     """
 
     count: int
@@ -72,11 +72,12 @@ class Asking:
 
 
 def ask(port: int, requests: Sequence[str], seconds: float, *, patient: bool = False) -> Asking:
-    """A closed loop: one caller for each request (as text), which asks it again and again.
+    """A closed loop: some callers, at most CONNECTIONS, ask one request (its text) after the other, over and over.
 
     The patient come again when a busy server says so; to others that is a failure.
     """
-    return Asking(port=port, requests=requests, seconds=seconds, patient=patient)
+    callers = min(CONNECTIONS, len(requests))
+    return Asking(port=port, requests=requests, callers=callers, seconds=seconds, patient=patient)
 
 
 def trickle(port: int, request: Request, seconds: float, rate: float = 200) -> Asking:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -90,8 +91,8 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 class Caller:
     """Asks `request` on a connection of its own, which it opens anew when the server has hung up."""
 
-    def __init__(self, port: int, request: bytes, seen: Seen, done: Callable[["Caller", Answer | None], None]) -> None:
-        self.request = request
+    def __init__(self, port: int, seen: Seen, done: Callable[["Caller", Answer | None], None]) -> None:
+        self.request = b""
         self._port = port
         self._seen = seen
         self._done = done
@@ -132,38 +133,41 @@ class Caller:
         self._done(self, answer)
 
 
-async def closed_loop(port: int, requests: Sequence[str], seconds: float, patient: bool) -> dict[str, Any]:
-    """A caller for each request; each asks again as soon as it is answered, or if it is patient, when it is told to.
+async def closed_loop(
+    port: int, requests: Sequence[str], callers: int, seconds: float, patient: bool
+) -> dict[str, Any]:
+    """Each caller asks the next of the requests as soon as it is answered, or if it is patient, when it is told to.
 
     The report ends with the requests, for a next time: refresh tokens in them rotate.
     """
     seen = Seen(patient=patient)
     finished = asyncio.Event()
-    waiting = len(requests)
+    waiting = deque(request.encode() for request in requests)
+    at_work = callers
     start = time.perf_counter()
 
-    def done(caller: Caller, answer: Answer | None) -> None:
-        nonlocal waiting
-        if answer and answer.good and _ROTATING in caller.request:
-            caller.request = _rotated(caller.request, answer)
-        pause = answer.retry_after if answer and patient else None
-        if time.perf_counter() - start < seconds - (pause or 0):
-            asyncio.get_running_loop().call_later(pause, again, caller) if pause else again(caller)
-            return
-        waiting -= 1
-        if not waiting:
-            finished.set()
-
-    def again(caller: Caller) -> None:
+    def ask_next(caller: Caller) -> None:
+        caller.request = waiting.popleft()
         caller.ask(time.perf_counter())
 
-    callers = [Caller(port, request.encode(), seen, done) for request in requests]
-    for caller in callers:
-        again(caller)
+    def done(caller: Caller, answer: Answer | None) -> None:
+        nonlocal at_work
+        rotates = answer and answer.good and _ROTATING in caller.request
+        waiting.append(_rotated(caller.request, answer) if answer and rotates else caller.request)
+        pause = answer.retry_after if answer and patient else None
+        if time.perf_counter() - start < seconds - (pause or 0):
+            asyncio.get_running_loop().call_later(pause, ask_next, caller) if pause else ask_next(caller)
+            return
+        at_work -= 1
+        if not at_work:
+            finished.set()
+
+    for _ in range(callers):
+        ask_next(Caller(port, seen, done))
     async with asyncio.timeout(seconds + _DRAIN):
         await finished.wait()
     took = time.perf_counter() - start
-    return seen.report(took) | {"requests": [caller.request.decode() for caller in callers]}
+    return seen.report(took) | {"requests": [request.decode() for request in waiting]}
 
 
 def _rotated(request: bytes, answer: Answer) -> bytes:
@@ -192,7 +196,8 @@ async def open_loop(port: int, request: str, seconds: float, rate: float) -> dic
     for number in range(count):
         due = start + number / rate
         await asyncio.sleep(due - time.perf_counter())
-        caller = idle.pop() if idle else Caller(port, request.encode(), seen, done)
+        caller = idle.pop() if idle else Caller(port, seen, done)
+        caller.request = request.encode()
         caller.ask(due)
     async with asyncio.timeout(_DRAIN):
         await finished.wait()

@@ -1,15 +1,12 @@
 """B7: refresh tokens rotate, each durably, beside tokens for which nothing is written."""
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.benchmark import Benchmark, Measure, Promise, Round, at_least
-from bench.contestants.idp import IDP, PEOPLE, logins_of_people, refreshing, serving
+from bench.contestants.idp import IDP, PEOPLE, answered, logins_of_people, refreshing, serving
 from bench.ground import Ground
-from bench.load import CONNECTIONS, Request
-from bench.servers import Server
+from bench.load import CONNECTIONS
 from bench.speed.figures import RATE, measured, token_figures, warm_up
 
 REFRESH = "idp, refresh"
@@ -18,7 +15,9 @@ REFRESH = "idp, refresh"
 @contextmanager
 def _contest(ground: Ground) -> Iterator[Measure]:
     with serving(ground, IDP.name, people=PEOPLE) as server:
-        requests = [refreshing(_logged_in(server, login)).text() for login in logins_of_people(CONNECTIONS)]
+        requests = [
+            refreshing(answered(server, login)["refresh_token"]).text() for login in logins_of_people(CONNECTIONS)
+        ]
         warm_up(server)
 
         def measure() -> Round:
@@ -29,16 +28,6 @@ def _contest(ground: Ground) -> Iterator[Measure]:
             return Round({IDP.name: clients, REFRESH: refreshes})
 
         yield measure
-
-
-def _logged_in(server: Server, login: Request) -> str:
-    """Gives the refresh token of a new family."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server.port}{login.path}", login.body.encode(), dict(login.headers)
-    )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
-        token: str = json.load(answer)["refresh_token"]
-        return token
 
 
 B7 = Benchmark(
