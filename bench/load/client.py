@@ -108,21 +108,29 @@ class Caller:
         else:
             self._connecting = asyncio.ensure_future(self._connect())
 
+    def hang_up(self) -> None:
+        if self._connection:
+            self._connection.transport.abort()
+            self._connection = None
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             _, self._connection = await loop.create_connection(lambda: Connection(self._ended), _HOST, self._port)
         except OSError:
             self._settle(None)
-        else:
-            self._connection.transport.write(self.request)
+            return
+        if self._connection.transport.is_closing():  # it ended before it was ours
+            self._connection = None
+            self._settle(None)
+            return
+        self._connection.transport.write(self.request)
 
     def _ended(self, connection: Connection, answer: Answer | None) -> None:
         if connection is not self._connection:
             return  # one that was given up
         if answer is None or answer.last:
-            self._connection = None
-            connection.transport.abort()
+            self.hang_up()
         self._settle(answer)
 
     def _settle(self, answer: Answer | None) -> None:
@@ -158,6 +166,7 @@ async def closed_loop(
         if time.perf_counter() - start < seconds - (pause or 0):
             asyncio.get_running_loop().call_later(pause, ask_next, caller) if pause else ask_next(caller)
             return
+        caller.hang_up()
         at_work -= 1
         if not at_work:
             finished.set()
@@ -201,6 +210,8 @@ async def open_loop(port: int, request: str, seconds: float, rate: float) -> dic
         caller.ask(due)
     async with asyncio.timeout(_DRAIN):
         await finished.wait()
+    for caller in idle:
+        caller.hang_up()
     return seen.report(time.perf_counter() - start)
 
 
