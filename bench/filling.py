@@ -17,7 +17,8 @@ CLIENT_GRANTS = ("client_credentials", "password", "refresh_token")
 _CHUNK = 2000
 """Rows in each piece of COPY: some hundred kilobytes."""
 _UUIDS = 1 << 128
-_TABLES = "users, clients, client_secrets, refresh_families"
+_MEBIBYTE = 2**20
+TABLES = ("users", "clients", "client_secrets", "refresh_families")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ class _Table:
     row: Callable[[int], Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a table takes on disk, in mebibytes."""
+
+    table: float
+    indexes: float
+
+
 def id_of(number: int, count: int) -> UUID:
     """The id of one of `count` people or families."""
     return UUID(int=number * (_UUIDS // count))
@@ -81,10 +90,24 @@ async def fill(dsn: str, contents: Contents) -> None:
     try:
         for table in (_users(contents), _clients(contents), _client_secrets(contents), _families(contents)):
             await _copy(connection, table)
-        await connection.execute(f"vacuum (freeze, analyze) {_TABLES}")
+        await connection.execute(f"vacuum (freeze, analyze) {', '.join(TABLES)}")
         await connection.execute("checkpoint")
     finally:
         await connection.close()
+
+
+async def space(dsn: str) -> Mapping[str, Space]:
+    """What each of TABLES takes."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            "select name, pg_table_size(name::regclass) as bytes, pg_indexes_size(name::regclass) as of_indexes"
+            " from unnest($1::text[]) as name",
+            TABLES,
+        )
+    finally:
+        await connection.close()
+    return {row["name"]: Space(row["bytes"] / _MEBIBYTE, row["of_indexes"] / _MEBIBYTE) for row in rows}
 
 
 async def _copy(connection: "asyncpg.Connection[asyncpg.Record]", table: _Table) -> None:

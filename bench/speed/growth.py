@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_most
 from bench.contestants import AUDIENCE, CLIENT, SCOPE
 from bench.contestants.idp import PASSWORD, Installation, answered, prepared, serving_on
-from bench.filling import Contents, Sizes, client_of, email_of, fill, id_of
+from bench.filling import Contents, Sizes, client_of, email_of, fill, id_of, space
 from bench.ground import Ground
 from bench.load import Request, form
 from bench.servers import Server
@@ -38,13 +38,12 @@ def _contest(ground: Ground) -> Iterator[Measure]:
         crowds = [stack.enter_context(_crowd(ground, name, each)) for name, each in sizes.items()]
 
         def measure() -> Round:
-            return Round(
-                {
-                    _name(operation, crowd.name): crowd.figures(ground, operation)
-                    for operation in OPERATIONS
-                    for crowd in crowds
-                }
-            )
+            figures = {
+                _name(operation, crowd.name): crowd.figures(ground, operation)
+                for operation in OPERATIONS
+                for crowd in crowds
+            }
+            return Round(figures | {f"table {name}": taken for name, taken in crowds[-1].space.items()})
 
         measure()  # what is only done once is not what is measured
         yield measure
@@ -64,10 +63,13 @@ def _name(operation: str, crowd: str) -> str:
 
 
 class _Crowd:
-    """A running service with many of everything, and what is asked of it."""
+    """A running service with many of everything, what is asked of it, and the `space` that each table takes."""
 
-    def __init__(self, name: str, server: Server, requests: Mapping[str, Sequence[Request]]) -> None:
+    def __init__(
+        self, name: str, server: Server, requests: Mapping[str, Sequence[Request]], taken: Mapping[str, Figures]
+    ) -> None:
         self.name = name
+        self.space = taken
         self._server = server
         self._requests = {operation: [each.text() for each in asked] for operation, asked in requests.items()}
 
@@ -95,6 +97,7 @@ def _crowd(ground: Ground, name: str, sizes: Sizes) -> Iterator[_Crowd]:
                     for login in logins[:_INTROSPECTED]
                 ],
             },
+            _space(installation),
         )
 
 
@@ -114,6 +117,11 @@ async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
     )
     await fill(configured.database_url, contents)
     return known
+
+
+def _space(installation: Installation) -> Mapping[str, Figures]:
+    found = asyncio.run(space(installation.settings.database_url))
+    return {name: {"MiB": each.table, "MiB of indexes": each.indexes} for name, each in found.items()}
 
 
 async def _refresh_tokens(installation: Installation) -> OpaqueTokens:
