@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from bench.ground import Ground
 
+OURS = "idp"
+"""The contestant that the others are beside."""
+
 Figures = Mapping[str, float]
 """What was measured of one contestant in one round, by column: the name of a figure, with its unit."""
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
-from bench.benchmark import Benchmark, Figures, Round, Verdict
+from bench.benchmark import OURS, Benchmark, Figures, Round, Verdict
 
 _WIDTH = 30
 """Characters from nothing to the goal."""
@@ -11,12 +11,12 @@ _LONGEST = 2 * _WIDTH
 
 
 def table(rounds: Sequence[Round]) -> str:
-    """The median of every figure, a line for each contestant."""
-    medians = _medians(rounds)
-    columns = list(dict.fromkeys(column for figures in medians.values() for column in figures))
+    """The median of every figure, a line for each contestant; then ours as ratios to each of the others."""
+    rows = {**_medians(rounds), **_ratios(rounds)}
+    columns = list(dict.fromkeys(column for figures in rows.values() for column in figures))
     lines = [["", *columns], ["---", *["---:"] * len(columns)]]
-    for contestant, figures in medians.items():
-        lines.append([contestant, *(_number(figures[column]) if column in figures else "" for column in columns)])
+    for name, figures in rows.items():
+        lines.append([name, *(_number(figures[column]) if column in figures else "" for column in columns)])
     return _aligned(lines)
 
 
@@ -26,6 +26,20 @@ def _medians(rounds: Sequence[Round]) -> dict[str, Figures]:
             column: statistics.median(measured.of(contestant, column) for measured in rounds) for column in figures
         }
         for contestant, figures in rounds[0].figures.items()
+    }
+
+
+def _ratios(rounds: Sequence[Round]) -> dict[str, Figures]:
+    """The median of the rounds' ratios, for all figures that both have; none can be taken to nothing."""
+    ours = rounds[0].figures.get(OURS, {})
+    return {
+        f"{OURS} / {other}": {
+            column: statistics.median(measured.ratio(column, OURS, other) for measured in rounds)
+            for column in figures
+            if column in ours and all(measured.of(other, column) for measured in rounds)
+        }
+        for other, figures in rounds[0].figures.items()
+        if ours and other != OURS
     }
 
 

@@ -7,15 +7,17 @@ import json
 import os
 import secrets
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.benchmark import OURS
 from bench.contestants import AUDIENCE, CLIENT, SCOPE, Contestant
 from bench.ground import Ground
-from bench.load import Request, form
+from bench.load import LoadFailed, Request, form
 from bench.servers import Asked, Server, free_port, started
 from idp.cli.directories import Directories, directories
 from idp.directory.people import Registration
@@ -28,8 +30,11 @@ WORKERS = 2
 PEOPLE = 16
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
 
-TOKEN = form("/token", CLIENT, grant_type="client_credentials", scope=SCOPE)
-_ASKED = Asked(token=TOKEN, keys=Request("GET", "/.well-known/jwks.json"), cheap=Request("GET", "/healthz"))
+_ASKED = Asked(
+    token=form("/token", CLIENT, grant_type="client_credentials", scope=SCOPE),
+    keys=Request("GET", "/.well-known/jwks.json"),
+    cheap=Request("GET", "/healthz"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +107,32 @@ async def _register(directory: Directories, people: int) -> None:
     )
     await directory.clients.add(client, CLIENT[1], OPERATOR)
     for number in range(people):
-        await directory.people.register(Registration(email_of(number), PASSWORD), OPERATOR)
+        await directory.people.register(Registration(_email_of(number), PASSWORD), OPERATOR)
 
 
-def email_of(number: int) -> str:
+def _email_of(number: int) -> str:
     return f"person{number}@example.com"
 
 
 def logins_of_people(count: int) -> Sequence[Request]:
     """As many logins, by turns of all the people."""
     return [
-        form("/token", CLIENT, grant_type="password", username=email_of(number % PEOPLE), password=PASSWORD)
+        form("/token", CLIENT, grant_type="password", username=_email_of(number % PEOPLE), password=PASSWORD)
         for number in range(count)
     ]
 
 
 def answered(server: Server, request: Request) -> dict[str, str]:
-    """Asks once. Gives the answer's strings."""
+    """Asks once. Gives the answer's strings. Raises LoadFailed."""
     asked = urllib.request.Request(
         f"http://127.0.0.1:{server.port}{request.path}", request.body.encode(), dict(request.headers)
     )
-    with urllib.request.urlopen(asked) as answer:  # noqa: S310 - loopback
-        found: dict[str, str] = json.load(answer)
-        return found
+    try:
+        with urllib.request.urlopen(asked) as answer:  # noqa: S310 - loopback
+            found: dict[str, str] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as refusal:
+        raise LoadFailed(f"{request.path} answers {refusal.code}: {refusal.read()!r}") from None
 
 
 def refreshing(refresh_token: str) -> Request:
@@ -132,5 +140,5 @@ def refreshing(refresh_token: str) -> Request:
     return form("/token", CLIENT, grant_type="refresh_token", refresh_token=refresh_token)
 
 
-IDP = Contestant("idp", partial(serving, name="idp"))
+IDP = Contestant(OURS, partial(serving, name=OURS))
 IDP_ES256 = Contestant("idp ES256", partial(serving, name="idp ES256", IDP_SIGNING_ALGORITHM="ES256"))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from bench.anchors import on_all_cores
-from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_least, at_most
+from bench.benchmark import OURS, Benchmark, Figures, Measure, Promise, Round, at_least, at_most
 from bench.contestants import Contestant, running
 from bench.contestants.idp import PEOPLE, logins_of_people, serving
 from bench.contestants.tutorial import LOGIN, TUTORIAL
@@ -19,7 +19,7 @@ RAW = "raw bcrypt, cost 12"
 SHED = "told to come again/s"
 IDLE_P99 = "idle cheap GET p99 ms"
 
-_IDP = Contestant("idp", partial(serving, name="idp", people=PEOPLE))
+_IDP = Contestant(OURS, partial(serving, name=OURS, people=PEOPLE))
 _LOGINS = 2.0
 """Measurements of logins last so many times longer than others: each takes long."""
 

@@ -11,11 +11,11 @@ from bench.benchmark import Benchmark, Goal, Measure, Promise, Round, at_least, 
 from bench.ground import Ground
 from bench.registry import BENCHMARKS, ON_DEMAND
 
-ROUNDS = [Round({"ours": {"tokens/s": rate}, "peer": {"tokens/s": 100.0}}) for rate in (120.0, 150.0, 900.0)]
+ROUNDS = [Round({"idp": {"tokens/s": rate}, "peer": {"tokens/s": 100.0}}) for rate in (120.0, 150.0, 900.0)]
 
 
 def promise(goal: Goal, anchor: str = "peer") -> Promise:
-    return Promise("tokens/s", goal, lambda measured: measured.ratio("tokens/s", "ours", anchor))
+    return Promise("tokens/s", goal, lambda measured: measured.ratio("tokens/s", "idp", anchor))
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def test_without_its_anchor_a_promise_is_not_kept_but_not_measured() -> None:
 
 def test_a_column_that_nobody_measures_is_a_mistake() -> None:
     with pytest.raises(KeyError):
-        Promise("typo", at_least(1), lambda measured: measured.of("ours", "token/s")).judge(ROUNDS)
+        Promise("typo", at_least(1), lambda measured: measured.of("idp", "token/s")).judge(ROUNDS)
 
 
 def test_a_bar_ends_at_the_goal_when_it_is_just_met() -> None:
@@ -62,8 +62,14 @@ def test_a_bar_ends_at_the_goal_when_it_is_just_met() -> None:
     assert "#| " in met
 
 
-def test_the_table_has_the_medians() -> None:
-    assert "| ours |      150 |" in report.table(ROUNDS)
+def test_the_table_has_the_medians_and_ours_beside_the_others() -> None:
+    assert report.table(ROUNDS).splitlines() == [
+        "|            | tokens/s |",
+        "| ---------- | -------: |",
+        "| idp        |      150 |",
+        "| peer       |      100 |",
+        "| idp / peer |     1.50 |",
+    ]
 
 
 def test_a_command_replaces_its_own_section_and_redraws_the_chart(tmp_path: Path) -> None:
