@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import click
+import psutil
 
 from bench import report, results
 from bench.benchmark import Benchmark, Round
@@ -11,6 +12,11 @@ from bench.ground import Ground, ground
 from bench.load import LoadFailed
 from bench.registry import BENCHMARKS, ON_DEMAND
 from bench.servers import ServerFailed
+
+_LOOK = 1.0
+"""Seconds for which others are watched."""
+_QUIET = 10.0
+"""Percent of the processors that others may take before figures are doubted."""
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -24,6 +30,9 @@ def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> N
     chart, failed = [], []
     for benchmark in _chosen(only):
         click.echo(f"\n{benchmark.id}  {benchmark.title}; beside {benchmark.anchor}")
+        busy = psutil.cpu_percent(interval=_LOOK)
+        if busy > _QUIET:
+            click.echo(f"    the machine is {busy:.0f} % busy with other things: take the figures for a smoke test")
         try:
             with ground(seconds, scale) as standing:
                 measured = _run(benchmark, standing, rounds)
@@ -37,7 +46,8 @@ def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> N
         lines = list(report.bars(benchmark, found))
         chart += lines
         if write:
-            results.write(benchmark, _command(benchmark, rounds, seconds, scale), lines, text)
+            command = _command(benchmark, rounds, seconds, scale)
+            results.write(benchmark, results.circumstances(command, busy), lines, text)
     click.echo("\n".join(chart))
     if failed:
         raise click.ClickException(f"Not measured: {', '.join(failed)}.")

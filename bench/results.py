@@ -20,11 +20,11 @@ Each bar ends where we are, `|` is the goal; a bar beyond it is better than prom
 """
 
 
-def write(benchmark: Benchmark, command: str, bars: Sequence[str], text: str, file: Path = RESULTS) -> None:
+def write(benchmark: Benchmark, circumstances: str, bars: Sequence[str], text: str, file: Path = RESULTS) -> None:
     """Replaces the section of a benchmark, and draws the chart of all anew."""
     drawn = "".join(f"{line}\n" for line in bars)
     section = (
-        f"## {benchmark.id} {benchmark.title}\n\nBeside: {benchmark.anchor}.\n{_circumstances(command)}\n\n"
+        f"## {benchmark.id} {benchmark.title}\n\nBeside: {benchmark.anchor}.\n{circumstances}\n\n"
         f"```\n{drawn}```\n\n{text}"
     )
     merged = {**read(file), benchmark.id: section}
@@ -41,9 +41,10 @@ def read(file: Path) -> dict[str, str]:
     return {name: f"## {name} {text}".rstrip("\n") + "\n" for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def _circumstances(command: str) -> str:
-    """What a figure means nothing without."""
-    return f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {_processor()}, Python {platform.python_version()}"
+def circumstances(command: str, busy: float) -> str:
+    """What a figure means nothing without. `busy` is how much of the processors others took just before, in percent."""
+    where = f"{_processor()}, Python {platform.python_version()}"
+    return f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {where}, {busy:.0f} % busy before."
 
 
 def _processor() -> str:
