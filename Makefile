@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help install run test check chaos interop format pins clean
+.PHONY: help install run test check chaos interop bench format pins clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ chaos: $(VENV)/.test ## the fault promises at full count; takes hours
 
 interop: $(VENV)/.test ## real third-party verifiers and clients
 	$(BIN)/python -m pytest tests/interop tests/rotation/test_verifiers.py $(ARGS)
+
+bench: $(VENV)/.test ## the speed promises beside peers, as ratios; ONLY=B6 ROUNDS=3 SECONDS=6 SCALE=1
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -49,7 +53,7 @@ PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade 
 	--no-emit-index-url --no-emit-find-links --no-emit-package idp-verifier --custom-compile-command "make pins"
 
 clean: ## removes what the other targets made, except the data of `idp dev`
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules dist build
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules dist build
 
 # The stamps say which set of pins the environment holds. The project itself is installed from its source tree.
 # uv does in a second what takes pip most of a minute; where it cannot work (a mirror that only pip is told of), pip does.

@@ -1,0 +1,1 @@
+"""One file for each benchmark of the service and the verifier, and what several of them measure."""

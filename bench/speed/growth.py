@@ -1,0 +1,171 @@
+"""B10: nothing becomes dearer when there are many of everything."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_most
+from bench.contestants import AUDIENCE, CLIENT, SCOPE
+from bench.contestants.idp import PASSWORD, Installation, answered, prepared, serving_on
+from bench.filling import Contents, Sizes, client_of, email_of, fill, id_of, space
+from bench.ground import Ground
+from bench.load import Request, form
+from bench.servers import Server
+from bench.speed.figures import CPU, DATABASE_CPU, measured
+from idp.cli.directories import directories
+from idp.passwords.hashing import PasswordHasher, Peppers
+from idp.protocol.client import secret_digest
+from idp.signing.server_secrets import RefreshTokenSecret
+from keys.opaque import OpaqueTokens, digest
+from keys.sealing import Sealer
+
+SMALL = Sizes(users=1_000, clients=1_000, families=1_000)
+LARGE = Sizes(users=10_000_000, clients=100_000, families=10_000_000)
+FEW, MANY = "few", "many"
+OPERATIONS = ("token", "login", "refresh", "introspection")
+TOTAL = "service + PostgreSQL us"
+
+_SAMPLE = 512
+"""How many different ones are asked for: spread over all, so that an index is read in many places."""
+_INTROSPECTED = 64
+_BCRYPT_COST = "4"  # at cost 12 a login is nothing but bcrypt
+
+
+@contextmanager
+def _contest(ground: Ground) -> Iterator[Measure]:
+    with ExitStack() as stack:
+        sizes = {FEW: SMALL, MANY: _scaled(ground)}
+        crowds = [stack.enter_context(_crowd(ground, name, each)) for name, each in sizes.items()]
+
+        def measure() -> Round:
+            figures = {
+                _name(operation, crowd.name): crowd.figures(ground, operation)
+                for operation in OPERATIONS
+                for crowd in crowds
+            }
+            return Round(figures | {f"table {name}": taken for name, taken in crowds[-1].space.items()})
+
+        measure()  # what is only done once is not what is measured
+        yield measure
+
+
+def _scaled(ground: Ground) -> Sizes:
+    """At least as many as there are few."""
+    return Sizes(
+        users=max(SMALL.users, round(LARGE.users * ground.scale)),
+        clients=max(SMALL.clients, round(LARGE.clients * ground.scale)),
+        families=max(SMALL.families, round(LARGE.families * ground.scale)),
+    )
+
+
+def _name(operation: str, crowd: str) -> str:
+    return f"{operation}, {crowd}"
+
+
+class _Crowd:
+    """A running service with many of everything, what is asked of it, and the `space` that each table takes."""
+
+    def __init__(
+        self, name: str, server: Server, requests: Mapping[str, Sequence[Request]], taken: Mapping[str, Figures]
+    ) -> None:
+        self.name = name
+        self.space = taken
+        self._server = server
+        self._requests = {operation: [each.text() for each in asked] for operation, asked in requests.items()}
+
+    def figures(self, ground: Ground, operation: str) -> Figures:
+        figures, report = measured(ground, self._server, self._requests[operation])
+        self._requests[operation] = list(report.requests)
+        return {TOTAL: figures[CPU] + figures[DATABASE_CPU], **figures}
+
+
+@contextmanager
+def _crowd(ground: Ground, name: str, sizes: Sizes) -> Iterator[_Crowd]:
+    installation = prepared(ground, name, IDP_BCRYPT_COST=_BCRYPT_COST)
+    families = asyncio.run(_fill(installation, sizes))
+    with serving_on(ground, name, installation) as server:
+        logins = [_login(sizes, number) for number in _sample(sizes.users)]
+        yield _Crowd(
+            name,
+            server,
+            {
+                "token": [_token(sizes, number) for number in _sample(sizes.clients)],
+                "login": logins,
+                "refresh": [_refresh(sizes, number, token) for number, token in families.items()],
+                "introspection": [
+                    form("/introspect", CLIENT, token=answered(server, login)["access_token"])
+                    for login in logins[:_INTROSPECTED]
+                ],
+            },
+            _space(installation),
+        )
+
+
+async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
+    """Gives the refresh tokens of some families, by their numbers."""
+    configured = installation.settings
+    tokens = await _refresh_tokens(installation)
+    known = {number: tokens.new(id_of(number, sizes.families)) for number in _sample(sizes.families)}
+    hasher = PasswordHasher(Peppers.of(configured.password_peppers), configured.bcrypt_cost)
+    contents = Contents(
+        sizes,
+        hasher.hash(PASSWORD),
+        secret_digest(CLIENT[1]),
+        SCOPE,
+        AUDIENCE,
+        {number: digest(token) for number, token in known.items()},
+    )
+    await fill(configured.database_url, contents)
+    return known
+
+
+def _space(installation: Installation) -> Mapping[str, Figures]:
+    found = asyncio.run(space(installation.settings.database_url))
+    return {name: {"MiB": each.table, "MiB of indexes": each.indexes} for name, each in found.items()}
+
+
+async def _refresh_tokens(installation: Installation) -> OpaqueTokens:
+    """What makes the tokens that the service will recognise."""
+    async with directories(installation.settings) as directory:
+        secret = RefreshTokenSecret(directory.store, Sealer(installation.settings.key_encryption_keys))
+        await secret.start()
+        return secret()
+
+
+def _sample(count: int) -> Sequence[int]:
+    """Some of so many, evenly spread."""
+    return [index * count // _SAMPLE for index in range(_SAMPLE)]
+
+
+def _token(sizes: Sizes, number: int) -> Request:
+    return form("/token", (client_of(number, sizes), CLIENT[1]), grant_type="client_credentials", scope=SCOPE)
+
+
+def _login(sizes: Sizes, number: int) -> Request:
+    client = client_of(number, sizes), CLIENT[1]
+    return form("/token", client, grant_type="password", username=email_of(number), password=PASSWORD)
+
+
+def _refresh(sizes: Sizes, number: int, token: str) -> Request:
+    client = client_of(number, sizes), CLIENT[1]
+    return form("/token", client, grant_type="refresh_token", refresh_token=token)
+
+
+def _growth_of(operation: str) -> Callable[[Round], float]:
+    return lambda of: of.ratio(TOTAL, _name(operation, MANY), _name(operation, FEW))
+
+
+B10 = Benchmark(
+    "B10",
+    "growth: 10,000,000 users, 100,000 clients, 10,000,000 refresh families (times SCALE)",
+    "1,000 of each",
+    tuple(
+        Promise(
+            f"CPU of {operation}",
+            at_most(1.1),
+            _growth_of(operation),
+        )
+        for operation in OPERATIONS
+    ),
+    _contest,
+)

@@ -1,0 +1,52 @@
+"""B9: a protected endpoint is nearly as fast as an open one."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from bench.benchmark import Benchmark, Measure, Promise, Round, at_least
+from bench.contestants import AUDIENCE, SCOPE
+from bench.ground import ROOT, Ground
+from bench.load import Request
+from bench.servers import Asked, Server, free_port, started
+from bench.speed.figures import RATE, busy_figures, warm_up
+from idp_verifier.testing import LocalIssuer
+
+OPEN, PROTECTED = "open", "protected"
+
+
+@contextmanager
+def _contest(ground: Ground) -> Iterator[Measure]:
+    with LocalIssuer() as issuer, ExitStack() as stack:
+        token = issuer.token(aud=AUDIENCE, scope=SCOPE)
+        servers = [stack.enter_context(_serving(ground, issuer.url, kind, token)) for kind in (OPEN, PROTECTED)]
+        for server in servers:
+            warm_up(server)
+        yield lambda: Round({server.name: busy_figures(ground, server, server.asked.token) for server in servers})
+
+
+@contextmanager
+def _serving(ground: Ground, issuer: str, kind: str, token: str) -> Iterator[Server]:
+    """A process of its own for each, so that neither profits from the other. Both are sent the token."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.contestants.programs.resource:app", "--port", str(port)]
+    quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(ROOT)]
+    asking = Request("GET", f"/{kind}", {"Authorization": f"Bearer {token}"})
+    with started(
+        kind,
+        [*command, *quiet],
+        Asked(asking, asking, Request("GET", f"/{OPEN}")),
+        port=port,
+        folder=ground.folder,
+        environment={"ISSUER": issuer},
+    ) as server:
+        yield server
+
+
+B9 = Benchmark(
+    "B9",
+    "a Starlette endpoint protected with idp-verifier, repeated tokens",
+    "the same endpoint without any check",
+    (Promise("requests/s", at_least(0.95), lambda of: of.ratio(RATE, PROTECTED, OPEN)),),
+    _contest,
+)
