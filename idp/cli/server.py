@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            _settle_memory()
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,6 +64,14 @@ class _Server(uvicorn.Server):
 
     def _connection(self) -> Connection:
         return Connection(self.config, self._state, self.lifespan.state)
+
+
+def _settle_memory() -> None:
+    """What is there by now stays: a garbage collector that looks at all of it again and again takes a thirtieth of the
+    time of a busy server, and finds nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
