@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from idp_verifier import ProofRequired, Verifier
 from idp_verifier.dpop import DpopProof, SeenProofs, VerifiedProof, bound_key, verify_proof
 from idp_verifier.errors import InvalidProof, ReplayedProof, TooManyProofs, UnsupportedConfirmation
-from idp_verifier.jwk import thumbprint
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS, thumbprint
 from idp_verifier.testing import LocalIssuer, Signer, base64url
 
 NOW = 1_800_000_000
 URI = "https://api.example.com/things"
 TOKEN = "header.payload.signature"
 ATH = "JW0E205eSsMIdR7QiFtyK3WGMFZ8U6cSXtn70Gjlw_Y"
-KEYS = {alg: Signer.generate(alg) for alg in ("ES256", "RS256", "PS256", "EdDSA")}
+KEYS = {alg: Signer.generate(alg) for alg in SUPPORTED_ALGORITHMS}
 KEY = KEYS["ES256"]
 
 # The examples as they are printed in RFC 9449
