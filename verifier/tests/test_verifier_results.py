@@ -1,5 +1,6 @@
 """Tokens that come again: nearly free, and refused exactly when they would be refused the first time."""
 
+import random
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -120,6 +121,37 @@ async def test_what_is_known_to_one_audience_is_not_to_another(issuer: LocalIssu
         for _ in range(2):
             with pytest.raises(WrongAudience):
                 await other.verify(token)
+
+
+def test_a_verifier_that_remembers_and_one_that_does_not_never_disagree(issuer: LocalIssuer, clock: Clock) -> None:
+    dice = random.Random(7)
+    start = int(clock.now)
+
+    def instant() -> int:
+        return start + dice.randrange(-200, 200)
+
+    tokens = [issuer.token(iat=instant(), nbf=instant(), exp=instant() + 100) for _ in range(40)]
+    issuer.publish(issuer.signer, max_age=9_000)
+    clock.now -= 250
+    with (
+        Verifier(issuer.url, AUDIENCE, clock=clock, cache_size=16) as one,
+        Verifier(issuer.url, AUDIENCE, clock=clock, cache_size=0) as other,
+    ):
+        outcomes = set()
+        for _ in range(1_500):
+            clock.now += 0.4
+            token = dice.choice(tokens)
+            outcome = outcome_of(one, token)
+            assert outcome == outcome_of(other, token)
+            outcomes.add(outcome)
+    assert {"expired_token", "not_yet_valid"} < outcomes
+
+
+def outcome_of(verifier: Verifier, token: str) -> str:
+    try:
+        return verifier.verify_sync(token).jti
+    except VerificationError as error:
+        return error.code
 
 
 # Keys
