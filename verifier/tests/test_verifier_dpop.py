@@ -1,5 +1,6 @@
 """Proofs of possession: RFC 9449 §4.3, one deviation at a time; and §7, tokens that need them."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -16,6 +17,7 @@ from idp_verifier.jwk import SUPPORTED_ALGORITHMS, thumbprint
 from idp_verifier.testing import LocalIssuer, Signer, base64url
 
 NOW = 1_800_000_000
+TLS = ssl.create_default_context()  # dear to make, and the same for all
 URI = "https://api.example.com/things"
 TOKEN = "header.payload.signature"
 ATH = "JW0E205eSsMIdR7QiFtyK3WGMFZ8U6cSXtn70Gjlw_Y"
@@ -305,7 +307,7 @@ def issuer() -> Iterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, "https://api.example.com", clock=lambda: NOW) as verifier:
+    with Verifier(issuer.url, "https://api.example.com", clock=lambda: NOW, tls=TLS) as verifier:
         yield verifier
 
 
