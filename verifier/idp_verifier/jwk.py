@@ -181,3 +181,5 @@ _ALGORITHMS: dict[str, Callable[[PublicKey], Check]] = {
     "ES256": _es256,
     "EdDSA": _eddsa,
 }
+SUPPORTED_ALGORITHMS = tuple(_ALGORITHMS)
+"""The fixed list, for tokens and for proofs: what metadata and the challenges of RFC 9449 §7.1 have to name."""

@@ -22,7 +22,7 @@ _log = logging.getLogger("idp_verifier")
 _MAX_FILE_OCTETS = 2 * MAX_BODY_OCTETS
 """Room for the largest JWK Set that is ever fetched, its quotation marks escaped, and the rest."""
 
-_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no pipe to wait for
+_CAUTION = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no pipe to wait for
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class KeyFile:
 
 
 def _read(path: Path) -> bytes:
-    with os.fdopen(os.open(path, _OPEN), "rb") as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _CAUTION)) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE_OCTETS:
-            raise ValueError("it is not a regular file, or too large")
+        if status.st_size > _MAX_FILE_OCTETS:
+            raise ValueError("it is too large")
         if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
             raise ValueError("others could have written it")
         return file.read(_MAX_FILE_OCTETS)

@@ -1,5 +1,6 @@
 """Proofs of possession: RFC 9449 §4.3, one deviation at a time; and §7, tokens that need them."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -12,14 +13,15 @@ from hypothesis import strategies as st
 from idp_verifier import ProofRequired, Verifier
 from idp_verifier.dpop import DpopProof, SeenProofs, VerifiedProof, bound_key, verify_proof
 from idp_verifier.errors import InvalidProof, ReplayedProof, TooManyProofs, UnsupportedConfirmation
-from idp_verifier.jwk import thumbprint
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS, thumbprint
 from idp_verifier.testing import LocalIssuer, Signer, base64url
 
 NOW = 1_800_000_000
+TLS = ssl.create_default_context()  # dear to make, and the same for all
 URI = "https://api.example.com/things"
 TOKEN = "header.payload.signature"
 ATH = "JW0E205eSsMIdR7QiFtyK3WGMFZ8U6cSXtn70Gjlw_Y"
-KEYS = {alg: Signer.generate(alg) for alg in ("ES256", "RS256", "PS256", "EdDSA")}
+KEYS = {alg: Signer.generate(alg) for alg in SUPPORTED_ALGORITHMS}
 KEY = KEYS["ES256"]
 
 # The examples as they are printed in RFC 9449
@@ -305,7 +307,7 @@ def issuer() -> Iterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, "https://api.example.com", clock=lambda: NOW) as verifier:
+    with Verifier(issuer.url, "https://api.example.com", clock=lambda: NOW, tls=TLS) as verifier:
         yield verifier
 
 

@@ -1,5 +1,7 @@
 """Tokens that come again: nearly free, and refused exactly when they would be refused the first time."""
 
+import random
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,7 @@ from idp_verifier.jwk import VerificationKey
 from idp_verifier.testing import LocalIssuer, Signer, access_token_claims
 
 AUDIENCE = "https://api.example.com"
+TLS = ssl.create_default_context()  # dear to make, and the same for all
 
 
 class Clock:
@@ -45,7 +48,7 @@ def issuer(clock: Clock) -> Iterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE, clock=clock) as verifier:
+    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
         yield verifier
 
 
@@ -76,7 +79,7 @@ async def test_a_signature_is_checked_once(issuer: LocalIssuer, checks: list[byt
 
 def test_a_size_of_0_turns_it_off(issuer: LocalIssuer, checks: list[bytes], clock: Clock) -> None:
     token = issuer.token()
-    with Verifier(issuer.url, AUDIENCE, clock=clock, cache_size=0) as verifier:
+    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, cache_size=0) as verifier:
         for _ in range(3):
             verifier.verify_sync(token)
     assert len(checks) == 3
@@ -120,6 +123,37 @@ async def test_what_is_known_to_one_audience_is_not_to_another(issuer: LocalIssu
         for _ in range(2):
             with pytest.raises(WrongAudience):
                 await other.verify(token)
+
+
+def test_a_verifier_that_remembers_and_one_that_does_not_never_disagree(issuer: LocalIssuer, clock: Clock) -> None:
+    dice = random.Random(7)
+    start = int(clock.now)
+
+    def instant() -> int:
+        return start + dice.randrange(-200, 200)
+
+    tokens = [issuer.token(iat=instant(), nbf=instant(), exp=instant() + 100) for _ in range(40)]
+    issuer.publish(issuer.signer, max_age=9_000)
+    clock.now -= 250
+    with (
+        Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, cache_size=16) as one,
+        Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, cache_size=0) as other,
+    ):
+        outcomes = set()
+        for _ in range(1_500):
+            clock.now += 0.4
+            token = dice.choice(tokens)
+            outcome = outcome_of(one, token)
+            assert outcome == outcome_of(other, token)
+            outcomes.add(outcome)
+    assert {"expired_token", "not_yet_valid"} < outcomes
+
+
+def outcome_of(verifier: Verifier, token: str) -> str:
+    try:
+        return verifier.verify_sync(token).jti
+    except VerificationError as error:
+        return error.code
 
 
 # Keys
@@ -192,7 +226,7 @@ async def test_a_token_that_is_too_large_is_not_even_hashed(verifier: Verifier, 
 
 
 async def test_a_flood_of_good_tokens_leaves_memory_flat(issuer: LocalIssuer, clock: Clock) -> None:
-    async with Verifier(issuer.url, AUDIENCE, clock=clock, cache_size=50) as verifier:
+    async with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, cache_size=50) as verifier:
         for _ in range(100):
             await verifier.verify(issuer.token())
         settled = sys.getallocatedblocks()
@@ -203,7 +237,7 @@ async def test_a_flood_of_good_tokens_leaves_memory_flat(issuer: LocalIssuer, cl
 
 
 async def test_a_token_in_use_outlives_a_flood(issuer: LocalIssuer, checks: list[bytes], clock: Clock) -> None:
-    async with Verifier(issuer.url, AUDIENCE, clock=clock, cache_size=10) as verifier:
+    async with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, cache_size=10) as verifier:
         used = issuer.token()
         for _ in range(100):
             await verifier.verify(used)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from idp_verifier.fetch import MAX_BODY_OCTETS
 from idp_verifier.testing import JWKS_PATH, METADATA_PATH, Answer, LocalIssuer, Signer, access_token_claims, base64url
 
 AUDIENCE = "https://api.example.com"
+TLS = ssl.create_default_context()  # dear to make, and the same for all
 OPENID_PATH = "/.well-known/openid-configuration"
 
 
@@ -43,7 +45,7 @@ def issuer(clock: Clock) -> Iterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE, clock=clock) as verifier:
+    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
         yield verifier
 
 

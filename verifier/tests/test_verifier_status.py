@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, UnknownKey, Verifier, parse_key
+from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, Verifier, parse_key
 from idp_verifier.asgi import ASGI
 from idp_verifier.bearer import Bearer
 from idp_verifier.encoding import decode_base64url
@@ -82,10 +82,14 @@ def fetches(issuer: LocalIssuer, path: str = PATH) -> int:
 
 def settle(verifier: Verifier) -> None:
     """Waits for the fetches that go on in the background."""
-    sources: list[Refresher[Any]] = [verifier._source, *verifier._lists._sources.values()]
-    for source in sources:
-        if source._in_flight is not None:
-            source._in_flight.result(timeout=10)
+    settle_one(verifier._source)
+    for source in verifier._lists._sources.values():
+        settle_one(source)
+
+
+def settle_one(source: Refresher[Any]) -> None:
+    if source._in_flight is not None:
+        source._in_flight.result(timeout=10)
 
 
 def at_once(verifier: Verifier, token: str) -> None:
@@ -389,22 +393,61 @@ async def test_a_list_signed_with_a_new_key_is_verified_with_it(
         await verifier.verify(token)
 
 
-async def test_a_list_goes_with_the_key_that_signed_it(issuer: LocalIssuer, verifier: Verifier, clock: Clock) -> None:
+@pytest.fixture
+def other_key(issuer: LocalIssuer) -> Signer:
+    """The key of the tokens from now on; the list was signed with another one."""
+    publish(issuer, b"\0", ttl=60)
     other = Signer.generate("ES256")
     issuer.publish(issuer.signer, other, max_age=50)
-    publish(issuer, b"\0")
-    old, issuer.signer = issuer.signer, other
+    issuer.signer = other
+    return other
+
+
+async def test_a_list_goes_with_the_key_that_signed_it(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock, other_key: Signer
+) -> None:
     token = token_of(issuer)
     await verifier.verify(token)
-    issuer.publish(other, max_age=50)  # the key of the list is taken back; the list would be fresh for 50 s more
-    clock.now += 50
+    issuer.publish(other_key, max_age=50)  # the key of the list is taken back, while the list is fresh
+    clock.now += 51
     with pytest.raises(StatusUnavailable):
         await verifier.verify(token)
-    with pytest.raises(UnknownKey):
-        await verifier.verify(old.sign({}))
     publish(issuer, b"\0")
     clock.now += 30
     await verifier.verify(token)
+
+
+async def test_a_list_goes_with_its_key_also_behind_the_requests(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock, other_key: Signer
+) -> None:
+    token = token_of(issuer)
+    await verifier.verify(token)
+    issuer.publish(other_key, max_age=50)
+    clock.now += 41
+    at_once(verifier, token)  # begins to fetch the keys anew
+    settle(verifier)
+    with pytest.raises(StatusUnavailable):
+        await verifier.verify(token)
+
+
+def test_no_304_revives_a_list_whose_key_is_gone(
+    issuer: LocalIssuer, verifier: Verifier, clock: Clock, other_key: Signer
+) -> None:
+    token = token_of(issuer)
+    verifier.verify_sync(token)
+    issuer.answers[PATH].ready.clear()
+    clock.now += 49
+    at_once(verifier, token)  # begins to fetch the list and the keys anew
+    settle_one(verifier._source)
+    issuer.publish(other_key, max_age=50)
+    clock.now += 51
+    steps = verifier._steps(token, None)
+    next(steps).result(timeout=10)  # the keys
+    fetch = next(steps)  # the list, still from before
+    issuer.answers[PATH].ready.set()
+    fetch.result(timeout=10)
+    with pytest.raises(StatusUnavailable, match="no more"):
+        next(steps)
 
 
 # What a token may say
