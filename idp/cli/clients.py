@@ -21,6 +21,7 @@ from idp.directory.clients import (
 )
 from idp.endpoints.admin_clients import client_record
 from idp.endpoints.instants import rfc3339
+from idp.grants import GRANTS
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
 
@@ -58,7 +59,13 @@ def add(
     on_directories(data_dir, lambda directory: directory.clients.add(client, secret, OPERATOR))
     record = client_record(client) | ({"client_secret": made} if made else {})
     text = f"Registered the client {safe(client_id)}.\n{fields(record)}" + (_ONCE if made else "")
-    show(record, as_json=as_json, text=text)
+    show(record, as_json=as_json, text=text + _not_answered_yet(client))
+
+
+def _not_answered_yet(client: Client) -> str:
+    """Clients can be prepared for grants that this version does not answer to; whoever does it should know."""
+    coming = client.grant_types - {grant.grant_type for grant in GRANTS}
+    return f"\nThis version does not answer to {', '.join(sorted(coming))} yet." if coming else ""
 
 
 def _new_client(client_id: str, public: bool, metadata: dict[str, Any]) -> Client:

@@ -90,6 +90,7 @@ def test_without_grants_a_client_gets_those_of_its_kind(idp: Idp) -> None:
     assert public["grant_types"] == ["authorization_code", "refresh_token"]
     assert public["token_endpoint_auth_method"] == "none"
     assert "client_secret" not in public
+    assert "does not answer to authorization_code yet" in idp.ok("clients", "add", "app2", "--public").out
 
 
 @pytest.mark.parametrize(
