@@ -54,18 +54,21 @@ class GuardedConnect:
     resolve: Resolve = resolve
 
     def __call__(self, host: str, port: int, timeout: float) -> socket.socket:
-        """A connection to the first address that takes one. Raises OSError, ForbiddenAddress when none may be tried."""
-        try:
-            found = self.resolve(host, port)
-        except UnicodeError:  # what no name can be
-            found = []
-        addresses = [address for address in map(ipaddress.ip_address, found) if self._may_be_reached(address)]
+        """A connection to the first address that takes one.
+
+        Raises OSError, ForbiddenAddress when no address may be tried; ValueError for what cannot be a name.
+        """
+        found = map(ipaddress.ip_address, self.resolve(host, port))
+        addresses = [address for address in found if self._may_be_reached(address)]
         failure: OSError = ForbiddenAddress("the address is not public, and not in IDP_ALLOW_PRIVATE_JWKS")
         for address in addresses:
             try:
-                return socket.create_connection((str(address), port), timeout / len(addresses))
+                connection = socket.create_connection((str(address), port), timeout / len(addresses))
             except OSError as error:
                 failure = error
+            else:
+                connection.settimeout(timeout)
+                return connection
         raise failure
 
     def _may_be_reached(self, address: Address) -> bool:
