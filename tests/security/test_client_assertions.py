@@ -129,7 +129,7 @@ async def test_two_readings_of_one_text(http: httpx.AsyncClient, target: Target)
     party, signer = target
     good = json.dumps(party.claims())
     for payload in (
-        good[:-1] + ', "exp": 9999999999}',
+        f"{good[:-1]}, {good[1:]}",
         good.replace('"exp": ', '"exp": NaN, "x": '),
         good.replace('"exp": ', '"exp": Infinity, "x": '),
         good.replace('"sub": "', '"sub": "\\ud800'),
