@@ -26,7 +26,7 @@ MAX_OCTETS = 64 * 1024
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _IN_DISGUISE = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16", "3fff::/20")))
 """Teredo and 6to4 carry an IPv4 address; the last is for documentation, which older Pythons do not know."""
-_DEFAULT_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+_DEFAULT_ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
 class ForbiddenAddress(OSError):  # noqa: N818 - the fetcher reports it as it does any failure to connect
@@ -106,7 +106,7 @@ def complete(jwk: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if "alg" in jwk and "kid" in jwk:
         return jwk
-    named = {"alg": _DEFAULT_ALGORITHMS.get((str(jwk.get("kty")), jwk.get("crv"))), **jwk}
+    named = {"alg": _DEFAULT_ALGORITHMS.get((str(jwk.get("kty")), str(jwk.get("crv", "")))), **jwk}
     try:
         return {**named, "kid": public_jwk(named)["kid"]}
     except NotAPublicKeyError:
