@@ -26,7 +26,7 @@ MAX_OCTETS = 64 * 1024
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _IN_DISGUISE = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16", "3fff::/20")))
 """Teredo and 6to4 carry an IPv4 address; the last is for documentation, which older Pythons do not know."""
-_DEFAULT_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+_DEFAULT_ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
 class ForbiddenAddress(OSError):  # noqa: N818 - the fetcher reports it as it does any failure to connect
@@ -54,18 +54,21 @@ class GuardedConnect:
     resolve: Resolve = resolve
 
     def __call__(self, host: str, port: int, timeout: float) -> socket.socket:
-        """A connection to the first address that takes one. Raises OSError, ForbiddenAddress when none may be tried."""
-        try:
-            found = self.resolve(host, port)
-        except UnicodeError:  # what no name can be
-            found = []
-        addresses = [address for address in map(ipaddress.ip_address, found) if self._may_be_reached(address)]
+        """A connection to the first address that takes one.
+
+        Raises OSError, ForbiddenAddress when no address may be tried; ValueError for what cannot be a name.
+        """
+        found = map(ipaddress.ip_address, self.resolve(host, port))
+        addresses = [address for address in found if self._may_be_reached(address)]
         failure: OSError = ForbiddenAddress("the address is not public, and not in IDP_ALLOW_PRIVATE_JWKS")
         for address in addresses:
             try:
-                return socket.create_connection((str(address), port), timeout / len(addresses))
+                connection = socket.create_connection((str(address), port), timeout / len(addresses))
             except OSError as error:
                 failure = error
+            else:
+                connection.settimeout(timeout)
+                return connection
         raise failure
 
     def _may_be_reached(self, address: Address) -> bool:
@@ -103,7 +106,7 @@ def complete(jwk: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if "alg" in jwk and "kid" in jwk:
         return jwk
-    named = {"alg": _DEFAULT_ALGORITHMS.get((str(jwk.get("kty")), jwk.get("crv"))), **jwk}
+    named = {"alg": _DEFAULT_ALGORITHMS.get((str(jwk.get("kty")), str(jwk.get("crv", "")))), **jwk}
     try:
         return {**named, "kid": public_jwk(named)["kid"]}
     except NotAPublicKeyError:

@@ -50,13 +50,14 @@ class Workloads:
     async def accept(self, assertion: str, client_id: str, origin: Origin) -> None:
         """Accepts the token for this client, once if its rule says so. Raises as `client_of` does."""
         verified = await self._verified(assertion, client_id, origin)
-        issuer = verified.rule.issuer
-        if verified.rule.single_use and not await self.used_ids.use(
-            f"issuer {issuer}", verified.jwt.text("jti"), verified.until
-        ):
+        jwt, issuer = verified.jwt, verified.rule.issuer
+        if verified.rule.single_use and not await self._use(jwt, issuer, verified.until):
             raise self._refused(RefusedJwt("The JWT was used before: each is good once."), issuer, origin)
-        detail = {"issuer": issuer, "subject": verified.jwt.text("sub")}
+        detail = {"issuer": issuer, "subject": jwt.text("sub")}
         self.audit.record(AuditEvent("assertion.accepted", "success", origin, client_id, client_id, client_id, detail))
+
+    async def _use(self, jwt: SignedJwt, issuer: str, until: float) -> bool:
+        return await self.used_ids.use(f"issuer {issuer}", jwt.text("jti"), until)
 
     async def _verified(self, assertion: str, named: str | None, origin: Origin) -> _Verified:
         rules: Sequence[TrustedIssuer] = ()

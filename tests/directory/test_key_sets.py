@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from idp.directory import key_sets
-from idp.directory.key_sets import MAX_STALE, KeySets
-from idp.directory.remote_keys import key_set_fetcher
+from idp.directory.key_sets import MAX_STALE, KeySets, keys_problem
+from idp.directory.remote_keys import complete, key_set_fetcher
 from idp.protocol.errors import TemporarilyUnavailableError
 from idp.protocol.signed_jwt import RefusedJwt, SignedJwt, read_jwt
+from idp_verifier import KeySet
 from idp_verifier.testing import JWKS_PATH, Answer, LocalIssuer, Signer
 
 LOOPBACK = ["127.0.0.0/8"]
@@ -88,6 +92,23 @@ async def test_a_private_place_is_an_outage_like_any_other(place: LocalIssuer, t
         await KeySets(key_set_fetcher(LOOPBACK), ticker).verify(signed(place.signer), None, "http://127.0.0.1:9/")
     assert str(forbidden.value) == str(closed.value)
     assert place.requests == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=2) | st.dictionaries(st.text(max_size=3), children, max_size=2),
+    max_leaves=4,
+)
+MEMBERS = ("kty", "crv", "x", "y", "n", "e", "alg", "kid", "use", "key_ops", "x5c", "d")
+kinds = st.sampled_from([dict(Signer.generate(alg).jwk) for alg in ("RS256", "ES256", "EdDSA")])
+
+
+@given(kinds, st.dictionaries(st.sampled_from(MEMBERS), json_values, min_size=1), st.sets(st.sampled_from(MEMBERS)))
+def test_no_key_is_too_strange_to_be_judged(jwk: dict[str, Any], changes: dict[str, Any], without: set[str]) -> None:
+    """What passes can be used, what does not gets a sentence, and nothing else ever comes out."""
+    changed = {name: value for name, value in (jwk | changes).items() if name not in without}
+    if keys_problem({"keys": [changed]}, None) is None:
+        assert len(KeySet.parse({"keys": [complete(changed)]})) == 1
 
 
 async def test_only_so_many_places_are_remembered(

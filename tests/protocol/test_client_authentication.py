@@ -86,7 +86,10 @@ def test_every_pair_survives_basic(client_id: str, secret: str) -> None:
 
 
 @given(
-    st.text(st.characters(max_codepoint=255)), st.dictionaries(st.sampled_from(["client_id", "client_secret"]), words)
+    st.text(st.characters(max_codepoint=255)),
+    st.dictionaries(
+        st.sampled_from(["client_id", "client_secret", "client_assertion", "client_assertion_type"]), words
+    ),
 )
 def test_no_header_is_too_strange_to_be_refused(header: str, form: dict[str, str]) -> None:
     for text in (header, f"Basic {header}"):

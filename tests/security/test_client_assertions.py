@@ -78,13 +78,13 @@ async def test_the_public_key_is_no_secret(http: httpx.AsyncClient, target: Targ
             await assert_refused(http, target, token)
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 7, "RS512", "ES256", "PS256", "rs256"])
-async def test_the_algorithm_is_that_of_the_key(http: httpx.AsyncClient, target: Target, alg: object) -> None:
+async def test_the_algorithm_is_that_of_the_key(http: httpx.AsyncClient, target: Target) -> None:
+    """J1, as Authlib CVE-2026-28802: `none` in every letter case, and what else the key is not for."""
     party, signer = target
-    header = {"alg": alg, "kid": signer.kid}
-    await assert_refused(http, target, token_of(header, party.claims(), signer.sign_octets))
-    await assert_refused(http, target, token_of(header, party.claims(), lambda _: b""))
-    await assert_refused(http, target, token_of(header, party.claims(), lambda _: b"x"))
+    for alg in ("none", "None", "NONE", "nOnE", "", None, 7, "RS512", "ES256", "PS256", "rs256"):
+        for sign in (signer.sign_octets, lambda _: b"", lambda _: b"x"):
+            header = {"alg": alg, "kid": signer.kid}
+            await assert_refused(http, target, token_of(header, party.claims(), sign))
 
 
 async def test_a_key_in_the_header_is_not_looked_at(http: httpx.AsyncClient, target: Target) -> None:
@@ -105,23 +105,15 @@ async def test_a_key_in_the_header_is_not_looked_at(http: httpx.AsyncClient, tar
         assert evil.requests == []
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"crit": ["exp"]},
-        {"crit": ["b64"], "b64": False},
-        {"crit": []},
-        {"crit": ["kid"]},
-        {"b64": False},
-        {"zip": "DEF"},
-        {"enc": "A256GCM"},
-    ],
-    ids=str,
-)
-async def test_extensions_are_refused(http: httpx.AsyncClient, target: Target, header: dict[str, Any]) -> None:
+async def test_extensions_are_refused(http: httpx.AsyncClient, target: Target) -> None:
     """J2, J7: what is not understood is not ignored. The signature is good."""
     party, signer = target
-    await assert_refused(http, target, signer.sign(party.claims(), typ=None, **header))
+    extensions: list[dict[str, Any]] = [
+        *({"crit": ["exp"]}, {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": ["kid"]}),
+        *({"b64": False}, {"zip": "DEF"}, {"enc": "A256GCM"}),
+    ]
+    for header in extensions:
+        await assert_refused(http, target, signer.sign(party.claims(), typ=None, **header))
 
 
 async def test_two_readings_of_one_text(http: httpx.AsyncClient, target: Target) -> None:
@@ -129,7 +121,7 @@ async def test_two_readings_of_one_text(http: httpx.AsyncClient, target: Target)
     party, signer = target
     good = json.dumps(party.claims())
     for payload in (
-        good[:-1] + ', "exp": 9999999999}',
+        f"{good[:-1]}, {good[1:]}",
         good.replace('"exp": ', '"exp": NaN, "x": '),
         good.replace('"exp": ', '"exp": Infinity, "x": '),
         good.replace('"sub": "', '"sub": "\\ud800'),

@@ -160,6 +160,7 @@ def test_of_several_addresses_only_those_that_may_be_reached_are_tried(listener:
     connect = GuardedConnect([ipaddress.ip_network("127.0.0.3")], Rebinding(["10.0.0.1", "127.0.0.1", "127.0.0.3"]))
     with connect("mixed.example", listener.port, 3) as connection:
         assert connection.getpeername()[0] == "127.0.0.3"
+        assert connection.gettimeout() == 3
     assert listener.connections() == 1
 
 
