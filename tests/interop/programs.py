@@ -1,0 +1,76 @@
+"""Programs of others, run while a block runs. What is not to be had here raises Missing, with a sentence."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+_BIN = Path(sys.executable).parent
+_HERE = Path(__file__).parent
+_PLACES = os.pathsep.join([str(_BIN), os.environ["PATH"], "/usr/local/sbin", "/usr/sbin"])
+"""Python packages bring programs along; Debian keeps servers out of an ordinary user's PATH."""
+_PATIENCE = 240.0
+_GRACE = 30.0
+
+
+class Missing(Exception):  # noqa: N818 - a fact about the machine
+    """A program is not to be had here."""
+
+
+def found(program: str, product: str | None = None) -> Path:
+    """Where the program is. Raises Missing, which names the product that it belongs to."""
+    path = shutil.which(program, path=_PLACES)
+    if path is None:
+        raise Missing(f"{product or program} is not installed: there is no {program}")
+    return Path(path)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *command: str | Path, cwd: Path, piped: bool = False, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs a program while the block runs, then ends it."""
+    pipe = asyncio.subprocess.PIPE if piped else None
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, env={**os.environ, "PATH": _PLACES, **(environment or {})}, stdin=pipe, stdout=pipe
+    )
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """A supervisor gets the time to end those whom it started."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _GRACE)
+        except TimeoutError:
+            process.kill()
+    await process.wait()
+
+
+async def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What the program prints. Raises Missing when it fails: it cannot do here what it is asked for."""
+    async with running(*command, cwd=cwd, piped=True, environment=environment) as process:
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        except TimeoutError:
+            raise Missing(f"{command} did not end within {_PATIENCE:g} s") from None
+    if process.returncode:
+        raise Missing(f"{command} failed: {said.decode()}")
+    return said.decode()
+
+
+async def node_modules() -> Path:
+    """The folder with what package-lock.json names, installed once. Raises Missing where npm cannot."""
+    installed = _HERE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < (_HERE / "package-lock.json").stat().st_mtime:
+        await output_of(found("npm"), "ci", "--prefer-offline", "--loglevel=error", cwd=_HERE)
+    return installed.parent
