@@ -33,6 +33,7 @@ from tests.rotation.installation import AUDIENCE, MAX_AGE, installation
 RECIPES = (ENVOY, RABBITMQ, APACHE, HAPROXY, JOSE, PYJWT, GO_OIDC)
 SCOPE = f"{AUDIENCE}.read:*/*"  # RabbitMQ lets nobody into a virtual host without one
 ROTATIONS = 3
+_STRANGERS = 3
 _PACE = 0.1
 _BEFORE_END = 2.0
 _PATIENCE = 60.0
@@ -59,12 +60,12 @@ def _place(issuer: Address, folder: Path, *, cache: int = 300) -> Place:
 
 
 @contextlib.asynccontextmanager
-async def _local_issuer(folder: Path) -> AsyncIterator[tuple[Address, Signer]]:
+async def _local_issuer(folder: Path) -> AsyncIterator[tuple[Address, LocalIssuer]]:
     """An issuer with a key of the test's own, at an https address."""
     with LocalIssuer() as issuer:
         async with address(folder) as https:
             https.target = _port(issuer.url)
-            yield https, issuer.signer
+            yield https, issuer
 
 
 def _port(url: str) -> int:
@@ -87,26 +88,30 @@ async def _opened(recipe: Recipe, place: Place) -> AsyncIterator[Verifier]:
 @pytest.mark.parametrize("recipe", _each(cheap_ones_always=True))
 async def test_tokens(recipe: Recipe, tmp_path: Path) -> None:
     async with (
-        _local_issuer(tmp_path) as (https, signer),
+        _local_issuer(tmp_path) as (https, issuer),
         _opened(recipe, _place(https, tmp_path / "place")) as verifier,
     ):
         claims = claims_for(https.url, AUDIENCE, int(time.time()), SCOPE)
-        for name, token in good_tokens(signer, claims).items():
+        for name, token in good_tokens(issuer.signer, claims).items():
             assert await verifier.objection(token) is None, name
-        bad = bad_tokens(signer, claims)
+        bad = bad_tokens(issuer.signer, claims)
         accepted = {name for name, token in bad.items() if await verifier.objection(token) is None}
-    assert accepted == recipe.blind
+        assert accepted == recipe.blind
+        fetches = len(issuer.requests)
+        for _ in range(_STRANGERS):
+            assert await verifier.objection(Signer.generate().sign(claims)) is not None
+        assert len(issuer.requests) - fetches == (_STRANGERS if recipe.is_led_to_fetch else 0)
 
 
 @pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
 async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> None:
     async with (
-        _local_issuer(tmp_path) as (https, signer),
+        _local_issuer(tmp_path) as (https, issuer),
         _opened(recipe, _place(https, tmp_path / "place")) as verifier,
     ):
         end = int(time.time()) + 3
         claims = claims_for(https.url, AUDIENCE, end - 900, SCOPE)
-        token = signer.sign({**claims, "exp": end - recipe.leeway})
+        token = issuer.signer.sign({**claims, "exp": end - recipe.leeway})
         assert await verifier.objection(token) is None
         await asyncio.sleep(end + 2 - time.time())
         assert await verifier.objection(token) is not None
@@ -115,13 +120,16 @@ async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> N
 @pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
 async def test_outage(recipe: Recipe, tmp_path: Path) -> None:
     """What happens is what the page says, and once the issuer is back all is well without anybody's help."""
-    async with _local_issuer(tmp_path) as (https, signer):
+    async with _local_issuer(tmp_path) as (https, issuer):
         place = _place(https, tmp_path / "place", cache=1)
-        token = signer.sign(claims_for(https.url, AUDIENCE, int(time.time()), SCOPE))
+        claims = claims_for(https.url, AUDIENCE, int(time.time()), SCOPE)
+        token, stranger = issuer.signer.sign(claims), Signer.generate().sign(claims)
         async with _opened(recipe, place) as verifier:
             assert await verifier.objection(token) is None
             await https.down()
             await asyncio.sleep(2 * place.cache + 1)
+            assert (await verifier.objection(token) is None) == recipe.outlasts_cache
+            assert await verifier.objection(stranger) is not None  # and makes it forget nothing
             assert (await verifier.objection(token) is None) == recipe.outlasts_cache
             await https.up()
             await _accepted(verifier, token)

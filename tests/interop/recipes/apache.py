@@ -66,4 +66,5 @@ APACHE = Recipe(
     leeway=0,
     outlasts_cache=False,
     outlasts_restart=False,
+    is_led_to_fetch=True,
 )

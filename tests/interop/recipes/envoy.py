@@ -48,5 +48,6 @@ ENVOY = Recipe(
     leeway=30,
     outlasts_cache=True,
     outlasts_restart=False,
+    is_led_to_fetch=False,
     cheap=True,
 )

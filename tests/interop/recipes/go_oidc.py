@@ -35,4 +35,5 @@ GO_OIDC = Recipe(
     leeway=0,
     outlasts_cache=True,
     outlasts_restart=False,
+    is_led_to_fetch=True,
 )

@@ -58,4 +58,6 @@ async def _follow(place: Place, *reload: str) -> None:
         await process.wait()
 
 
-HAPROXY = Recipe(name="HAProxy", page=_PAGE, open=_open, leeway=30, outlasts_cache=True, outlasts_restart=True)
+HAPROXY = Recipe(
+    name="HAProxy", page=_PAGE, open=_open, leeway=30, outlasts_cache=True, outlasts_restart=True, is_led_to_fetch=False
+)

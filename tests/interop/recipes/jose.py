@@ -36,4 +36,13 @@ async def _open(place: Place) -> AsyncIterator[Verifier]:
         yield verifier
 
 
-JOSE = Recipe(name="jose", page=_PAGE, open=_open, leeway=30, outlasts_cache=False, outlasts_restart=False, cheap=True)
+JOSE = Recipe(
+    name="jose",
+    page=_PAGE,
+    open=_open,
+    leeway=30,
+    outlasts_cache=False,
+    outlasts_restart=False,
+    is_led_to_fetch=False,
+    cheap=True,
+)

@@ -36,5 +36,12 @@ async def _open(place: Place) -> AsyncIterator[Verifier]:
 
 
 PYJWT = Recipe(
-    name="PyJWT", page=_PAGE, open=_open, leeway=30, outlasts_cache=False, outlasts_restart=False, cheap=True
+    name="PyJWT",
+    page=_PAGE,
+    open=_open,
+    leeway=30,
+    outlasts_cache=False,
+    outlasts_restart=False,
+    is_led_to_fetch=False,
+    cheap=True,
 )

@@ -72,4 +72,5 @@ RABBITMQ = Recipe(
     leeway=0,
     outlasts_cache=True,
     outlasts_restart=False,
+    is_led_to_fetch=True,
 )

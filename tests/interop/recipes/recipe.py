@@ -37,7 +37,8 @@ class Recipe:
     `open` runs it while the block runs, and raises Missing where it is not to be had. `blind` names the bad tokens
     that it lets in, `leeway` the seconds that it takes a token beyond its end. In an outage of the issuer it verifies
     with the keys that it has past their time (`outlasts_cache`), and after a restart (`outlasts_restart`), or not.
-    A `cheap` one comes with the tests' own environment.
+    If it `is_led_to_fetch`, each token with an unknown `kid` makes it ask the issuer. A `cheap` one comes with the
+    tests' own environment.
     """
 
     name: str
@@ -47,4 +48,5 @@ class Recipe:
     leeway: int
     outlasts_cache: bool
     outlasts_restart: bool
+    is_led_to_fetch: bool
     cheap: bool = False
