@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from tests.interop.pages import PAGES
 from tests.interop.programs import Missing
 from tests.interop.recipes.apache import APACHE
 from tests.interop.recipes.envoy import ENVOY
+from tests.interop.recipes.gateway import NotStartedError
 from tests.interop.recipes.go_oidc import GO_OIDC
 from tests.interop.recipes.haproxy import HAPROXY
 from tests.interop.recipes.jose import JOSE
@@ -31,7 +32,7 @@ from tests.rotation.front import Front, Token
 from tests.rotation.installation import AUDIENCE, MAX_AGE, installation
 
 RECIPES = (ENVOY, RABBITMQ, APACHE, HAPROXY, JOSE, PYJWT, GO_OIDC)
-SCOPE = f"{AUDIENCE}.read:*/*"  # RabbitMQ lets nobody into a virtual host without one
+SCOPE = f"{AUDIENCE}.write:%2F/orders*"  # RabbitMQ lets nobody into a virtual host without one
 ROTATIONS = 3
 _STRANGERS = 3
 _PACE = 0.1
@@ -55,8 +56,12 @@ def test_every_page_is_carried_out_and_listed() -> None:
 
 
 def _place(issuer: Address, folder: Path, *, cache: int = 300) -> Place:
-    folder.mkdir(exist_ok=True)
-    return Place(issuer.url, issuer.plain_url, AUDIENCE, issuer.authority, folder, cache)
+    return Place(issuer.url, issuer.plain_url, AUDIENCE, issuer.authority, _folder(folder), cache)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    return path
 
 
 @contextlib.asynccontextmanager
@@ -115,6 +120,19 @@ async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> N
         assert await verifier.objection(token) is None
         await asyncio.sleep(end + 2 - time.time())
         assert await verifier.objection(token) is not None
+
+
+@pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
+async def test_whoever_poses_as_the_issuer_is_not_believed(recipe: Recipe, tmp_path: Path) -> None:
+    """The certificate at the issuer's address is by an authority that the product does not trust."""
+    async with _local_issuer(tmp_path) as (https, issuer), address(_folder(tmp_path / "trusted")) as trusted:
+        place = _place(https, tmp_path / "place")
+        place = replace(place, authority=trusted.authority, plain_issuer=place.issuer)
+        token = issuer.signer.sign(claims_for(https.url, AUDIENCE, int(time.time()), SCOPE))
+        with contextlib.suppress(NotStartedError):  # for want of keys
+            async with _opened(recipe, place) as verifier:
+                assert await verifier.objection(token) is not None
+        assert issuer.requests == []
 
 
 @pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))

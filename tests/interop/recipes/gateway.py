@@ -9,6 +9,10 @@ from tests.rotation.connections import Answer, Peer
 _PATIENCE = 60.0
 
 
+class NotStartedError(Exception):
+    """The gateway has ended before it answered."""
+
+
 class Gateway:
     """Asks for a page of the service behind the gateway, which that answers with 200 whatever is asked."""
 
@@ -28,7 +32,10 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway(port: int, is_alive: Callable[[], bool]) -> AsyncIterator[Gateway]:
-    """The gateway on this port, once it answers. It must not let in a request without a token."""
+    """The gateway on this port, once it answers. It must not let in a request without a token.
+
+    Raises NotStartedError.
+    """
     with contextlib.closing(Peer(f"http://127.0.0.1:{port}")) as peer:
         answer = await _first_answer(peer, is_alive)
         assert not answer.is_success
@@ -38,7 +45,8 @@ async def gateway(port: int, is_alive: Callable[[], bool]) -> AsyncIterator[Gate
 async def _first_answer(peer: Peer, is_alive: Callable[[], bool]) -> Answer:
     async with asyncio.timeout(_PATIENCE):
         while True:
-            assert is_alive(), "the gateway has ended"
+            if not is_alive():
+                raise NotStartedError
             with contextlib.suppress(ConnectionError):
                 return await peer.get("/")
             await asyncio.sleep(0.05)
