@@ -135,6 +135,20 @@ async def test_whoever_poses_as_the_issuer_is_not_believed(recipe: Recipe, tmp_p
         assert issuer.requests == []
 
 
+@pytest.mark.interop
+@pytest.mark.parametrize("recipe", [ENVOY, APACHE, HAPROXY], ids=lambda recipe: recipe.name)
+async def test_two_tokens_are_none(recipe: Recipe, tmp_path: Path) -> None:
+    """The service behind a gateway may read another one than the gateway verified."""
+    async with (
+        _local_issuer(tmp_path) as (https, issuer),
+        _opened(recipe, _place(https, tmp_path / "place")) as verifier,
+    ):
+        claims = claims_for(https.url, AUDIENCE, int(time.time()), SCOPE)
+        good, forged = issuer.signer.sign(claims), Signer.generate().sign(claims)
+        for first, second in ((good, forged), (forged, good)):
+            assert await verifier.objection(f"{first}\r\nauthorization: Bearer {second}") is not None
+
+
 @pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
 async def test_outage(recipe: Recipe, tmp_path: Path) -> None:
     """What happens is what the page says, and once the issuer is back all is well without anybody's help."""
