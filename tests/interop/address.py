@@ -56,7 +56,6 @@ class Address:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
         with contextlib.suppress(OSError):
-            to_target, from_target = None, None
             from_target, to_target = await asyncio.open_connection("127.0.0.1", self.target)
             await asyncio.gather(_pump(reader, to_target), _pump(from_target, writer))
         self._connections.discard(writer)

@@ -56,21 +56,21 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
-    """What the program prints. Raises Missing when it fails: it cannot do here what it is asked for."""
-    async with running(*command, cwd=cwd, piped=True, environment=environment) as process:
+async def obtain(*command: str | Path, cwd: Path) -> None:
+    """Runs a program that gets what a product needs from others. Raises Missing when that is not to be had."""
+    what = " ".join(map(str, command))
+    async with running(*command, cwd=cwd) as process:
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+            await asyncio.wait_for(process.wait(), _PATIENCE)
         except TimeoutError:
-            raise Missing(f"{command} did not end within {_PATIENCE:g} s") from None
+            raise Missing(f"{what} did not end within {_PATIENCE:g} s") from None
     if process.returncode:
-        raise Missing(f"{command} failed: {said.decode()}")
-    return said.decode()
+        raise Missing(f"{what} failed")
 
 
 async def node_modules() -> Path:
     """The folder with what package-lock.json names, installed once. Raises Missing where npm cannot."""
     installed = _HERE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < (_HERE / "package-lock.json").stat().st_mtime:
-        await output_of(found("npm"), "ci", "--prefer-offline", "--loglevel=error", cwd=_HERE)
+        await obtain(found("npm"), "ci", "--prefer-offline", "--loglevel=error", cwd=_HERE)
     return installed.parent

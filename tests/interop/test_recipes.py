@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from idp_verifier.testing import LocalIssuer, Signer
 from tests.interop.address import Address, address
@@ -34,18 +33,11 @@ from tests.rotation.installation import AUDIENCE, MAX_AGE, installation
 RECIPES = (ENVOY, RABBITMQ, APACHE, HAPROXY, JOSE, PYJWT, GO_OIDC)
 SCOPE = f"{AUDIENCE}.write:%2F/orders*"  # RabbitMQ lets nobody into a virtual host without one
 ROTATIONS = 3
+each_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 _STRANGERS = 3
 _PACE = 0.1
 _BEFORE_END = 2.0
 _PATIENCE = 60.0
-
-
-def _each(*, cheap_ones_always: bool) -> list[ParameterSet]:
-    """The recipes as parameters of a test; `make interop` runs all of them."""
-    return [
-        pytest.param(recipe, id=recipe.name, marks=[] if recipe.cheap and cheap_ones_always else pytest.mark.interop)
-        for recipe in RECIPES
-    ]
 
 
 def test_every_page_is_carried_out_and_listed() -> None:
@@ -90,7 +82,10 @@ async def _opened(recipe: Recipe, place: Place) -> AsyncIterator[Verifier]:
         yield verifier
 
 
-@pytest.mark.parametrize("recipe", _each(cheap_ones_always=True))
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(recipe, id=recipe.name, marks=() if recipe.cheap else pytest.mark.interop) for recipe in RECIPES],
+)
 async def test_tokens(recipe: Recipe, tmp_path: Path) -> None:
     async with (
         _local_issuer(tmp_path) as (https, issuer),
@@ -108,7 +103,8 @@ async def test_tokens(recipe: Recipe, tmp_path: Path) -> None:
         assert len(issuer.requests) - fetches == (_STRANGERS if recipe.is_led_to_fetch else 0)
 
 
-@pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
+@pytest.mark.interop
+@each_recipe
 async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> None:
     async with (
         _local_issuer(tmp_path) as (https, issuer),
@@ -122,7 +118,8 @@ async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> N
         assert await verifier.objection(token) is not None
 
 
-@pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
+@pytest.mark.interop
+@each_recipe
 async def test_whoever_poses_as_the_issuer_is_not_believed(recipe: Recipe, tmp_path: Path) -> None:
     """The certificate at the issuer's address is by an authority that the product does not trust."""
     async with _local_issuer(tmp_path) as (https, issuer), address(_folder(tmp_path / "trusted")) as trusted:
@@ -149,7 +146,8 @@ async def test_two_tokens_are_none(recipe: Recipe, tmp_path: Path) -> None:
             assert await verifier.objection(f"{first}\r\nauthorization: Bearer {second}") is not None
 
 
-@pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
+@pytest.mark.interop
+@each_recipe
 async def test_outage(recipe: Recipe, tmp_path: Path) -> None:
     """What happens is what the page says, and once the issuer is back all is well without anybody's help."""
     async with _local_issuer(tmp_path) as (https, issuer):
@@ -237,7 +235,8 @@ async def _show_twice(name: str, verifier: Verifier, token: Token, outcome: Outc
             outcome.rejections.setdefault(name, []).append(said)
 
 
-@pytest.mark.parametrize("recipe", _each(cheap_ones_always=False))
+@pytest.mark.interop
+@each_recipe
 def test_rotations_are_not_noticed(outcome: Outcome, recipe: Recipe) -> None:
     if recipe.name in outcome.missing:
         pytest.skip(f"{recipe.name}: {outcome.missing[recipe.name]}")

@@ -21,7 +21,9 @@ async def _open(place: Place) -> AsyncIterator[Verifier]:
     shutil.copytree(_MODULE, place.folder, dirs_exist_ok=True)
     changes = {"https://id.example.com": place.issuer, "https://api.example.com": place.audience}
     (place.folder / "verify.go").write_text(fitted(files_of(_PAGE)["verify.go"], changes))
-    await programs.output_of(go, "build", "-o", "verify", ".", cwd=place.folder)
+    await programs.obtain(go, "mod", "download", cwd=place.folder)
+    async with programs.running(go, "build", "-o", "verify", ".", cwd=place.folder) as build:
+        assert await build.wait() == 0, "what the page shows does not compile"
     trust = {"SSL_CERT_FILE": str(place.authority)}
     async with library(place.folder / "verify", folder=place.folder, environment=trust) as verifier:
         yield verifier

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from tests.interop import programs
 from tests.interop.pages import files_of, fitted
@@ -27,8 +28,20 @@ class _Broker:
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    server = programs.found(_SERVER, "RabbitMQ")
+    server, epmd = programs.found(_SERVER, "RabbitMQ"), programs.found("epmd", "RabbitMQ")
     port = free_port()
+    _configure(place)
+    environment = _environment(place.folder, port)
+    try:
+        async with programs.running(server, cwd=place.folder, environment=environment) as process:
+            await _accepting(port, process)
+            yield _Broker(port)
+    finally:
+        async with programs.running(epmd, "-kill", cwd=place.folder, environment=environment) as end:
+            await end.wait()
+
+
+def _configure(place: Place) -> None:
     changes = {
         "https://id.example.com": place.issuer,
         "https://mq.example.com": place.audience,
@@ -37,20 +50,22 @@ async def _open(place: Place) -> AsyncIterator[Verifier]:
     files = files_of(_PAGE)
     (place.folder / "rabbitmq.conf").write_text(fitted(files["rabbitmq.conf"], changes))
     (place.folder / "enabled_plugins").write_text(files["enabled_plugins"])
-    environment = {
-        "HOME": str(place.folder),  # of Erlang's cookie
+
+
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    """A broker beside others on this machine, all of whose files are in the folder."""
+    return {
+        "HOME": str(folder),  # of Erlang's cookie
+        "ERL_EPMD_PORT": str(free_port()),  # of a register of nodes of its own, since that outlives the broker
         "RABBITMQ_NODENAME": f"idp{port}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(port),
         "RABBITMQ_DIST_PORT": str(free_port()),
-        "RABBITMQ_CONFIG_FILE": str(place.folder / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(place.folder / "enabled_plugins"),
-        "RABBITMQ_MNESIA_BASE": str(place.folder / "data"),
-        "RABBITMQ_LOG_BASE": str(place.folder / "log"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
     }
-    async with programs.running(server, cwd=place.folder, environment=environment) as process:
-        await _accepting(port, process)
-        yield _Broker(port)
 
 
 async def _accepting(port: int, process: asyncio.subprocess.Process) -> None:
