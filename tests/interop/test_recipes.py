@@ -24,13 +24,14 @@ from tests.interop.recipes.gateway import NotStartedError
 from tests.interop.recipes.go_oidc import GO_OIDC
 from tests.interop.recipes.haproxy import HAPROXY
 from tests.interop.recipes.jose import JOSE
+from tests.interop.recipes.nimbus import NIMBUS
 from tests.interop.recipes.pyjwt import PYJWT
 from tests.interop.recipes.rabbitmq import RABBITMQ
 from tests.interop.recipes.recipe import Place, Recipe, Verifier
 from tests.rotation.front import Front, Token
 from tests.rotation.installation import AUDIENCE, MAX_AGE, installation
 
-RECIPES = (ENVOY, RABBITMQ, APACHE, HAPROXY, JOSE, PYJWT, GO_OIDC)
+RECIPES = (ENVOY, RABBITMQ, APACHE, HAPROXY, JOSE, PYJWT, GO_OIDC, NIMBUS)
 SCOPE = f"{AUDIENCE}.write:%2F/orders*"  # RabbitMQ lets nobody into a virtual host without one
 ROTATIONS = 3
 each_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
@@ -110,7 +111,7 @@ async def test_a_token_that_was_let_in_ends(recipe: Recipe, tmp_path: Path) -> N
         _local_issuer(tmp_path) as (https, issuer),
         _opened(recipe, _place(https, tmp_path / "place")) as verifier,
     ):
-        end = int(time.time()) + 3
+        end = int(time.time()) + 5
         claims = claims_for(https.url, AUDIENCE, end - 900, SCOPE)
         token = issuer.signer.sign({**claims, "exp": end - recipe.leeway})
         assert await verifier.objection(token) is None

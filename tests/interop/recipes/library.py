@@ -29,5 +29,8 @@ class Library:
 async def library(
     *command: str | Path, folder: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Library]:
+    """The program, once it answers. It must not take for a token what is none."""
     async with programs.running(*command, cwd=folder, piped=True, environment=environment) as process:
-        yield Library(process)
+        program = Library(process)
+        assert await program.objection("no token") is not None
+        yield program
