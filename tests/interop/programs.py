@@ -20,11 +20,11 @@ class Missing(Exception):  # noqa: N818 - a fact about the machine
     """A program is not to be had here."""
 
 
-def found(program: str, product: str | None = None) -> Path:
-    """Where the program is. Raises Missing, which names the product that it belongs to."""
+def found(program: str) -> Path:
+    """Where the program is. Raises Missing."""
     path = shutil.which(program, path=_PLACES)
     if path is None:
-        raise Missing(f"{product or program} is not installed: there is no {program}")
+        raise Missing(f"{program} is not installed")
     return Path(path)
 
 

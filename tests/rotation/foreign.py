@@ -92,7 +92,7 @@ async def envoy(installation: Installation) -> AsyncIterator[Verifier]:
         configuration = Path(name) / "envoy.json"
         configuration.write_text(json.dumps(_envoy_configuration(installation.issuer, port)))
         options = ("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1")
-        program = programs.found("envoy", "Envoy")
+        program = programs.found("envoy")
         async with programs.running(program, "-c", configuration, *options, cwd=Path(name)) as process:
             with contextlib.closing(Peer(f"http://127.0.0.1:{port}")) as peer:
                 await _until_answered(peer, lambda: process.returncode is None)

@@ -28,10 +28,10 @@ ProxyPass / http://127.0.0.1:{service}/
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    program = programs.found("apache2", "Apache")
+    program = programs.found("apache2")
     names = ("mpm_event", "authn_core", "authz_core", "proxy", "proxy_http", "oauth2")
     if not (_MODULES / "mod_oauth2.so").exists():
-        raise programs.Missing("Apache's mod_oauth2 is not installed")
+        raise programs.Missing("mod_oauth2 is not installed")
     port = free_port()
     configuration = place.folder / "apache.conf"
     async with service() as service_port:

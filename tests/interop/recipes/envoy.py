@@ -17,7 +17,7 @@ _OPTIONS = ("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    program = programs.found("envoy", "Envoy")
+    program = programs.found("envoy")
     port = free_port()
     configuration = place.folder / "envoy.yaml"
     async with service() as service_port:

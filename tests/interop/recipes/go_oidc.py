@@ -17,7 +17,7 @@ _MODULE = Path(__file__).parent / "go_oidc"
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    go = programs.found("go", "Go")
+    go = programs.found("go")
     shutil.copytree(_MODULE, place.folder, dirs_exist_ok=True)
     changes = {"https://id.example.com": place.issuer, "https://api.example.com": place.audience}
     (place.folder / "verify.go").write_text(fitted(files_of(_PAGE)["verify.go"], changes))

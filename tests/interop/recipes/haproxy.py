@@ -19,7 +19,7 @@ _SCRIPT = Path(__file__).parents[3] / "deploy" / "haproxy-keys"
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    program = programs.found("haproxy", "HAProxy")
+    program = programs.found("haproxy")
     port, reload = free_port(), place.folder / "reload"
     async with service() as service_port:
         changes = {

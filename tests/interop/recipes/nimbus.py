@@ -19,7 +19,7 @@ _TRUST, _PASSWORD = "trust.p12", "changeit"
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    java = programs.found("java", "Java")
+    java = programs.found("java")
     if not (place.folder / "Ask.class").exists():
         await _build(place)
     options = (f"-Djavax.net.ssl.trustStore={_TRUST}", f"-Djavax.net.ssl.trustStorePassword={_PASSWORD}")
@@ -28,7 +28,7 @@ async def _open(place: Place) -> AsyncIterator[Verifier]:
 
 
 async def _build(place: Place) -> None:
-    javac, keytool, maven = (programs.found(name, "Java") for name in ("javac", "keytool", "mvn"))
+    javac, keytool, maven = (programs.found(name) for name in ("javac", "keytool", "mvn"))
     folder = place.folder
     shutil.copytree(_MODULE, folder, dirs_exist_ok=True)
     changes = {

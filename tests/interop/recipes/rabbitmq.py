@@ -28,7 +28,7 @@ class _Broker:
 
 @contextlib.asynccontextmanager
 async def _open(place: Place) -> AsyncIterator[Verifier]:
-    server, epmd = programs.found(_SERVER, "RabbitMQ"), programs.found("epmd", "RabbitMQ")
+    server, epmd = programs.found(_SERVER), programs.found("epmd")
     port = free_port()
     _configure(place)
     environment = _environment(place.folder, port)
