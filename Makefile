@@ -26,7 +26,7 @@ chaos: $(VENV)/.test ## the fault promises at full count; takes hours
 	$(BIN)/python -m tests.rotation.soak --rotations 1000 --kills 200 --tokens 1000000 --rate 230
 
 interop: $(VENV)/.test ## real third-party verifiers and clients
-	$(BIN)/python -m pytest tests/interop tests/rotation/test_verifiers.py $(ARGS)
+	$(BIN)/python -m pytest -m "not chaos" tests/interop tests/rotation/test_verifiers.py $(ARGS)
 
 bench: $(VENV)/.test ## the speed promises beside peers, as ratios; ONLY=B6 ROUNDS=3 SECONDS=6 SCALE=1
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \

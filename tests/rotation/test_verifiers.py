@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.rotation.foreign import VERIFIERS, Missing
+from tests.interop.programs import Missing
+from tests.rotation.foreign import VERIFIERS
 from tests.rotation.front import Front
 from tests.rotation.installation import MAX_AGE, PROPAGATION, Installation, installation
 from tests.rotation.soak import Plan, Report, Soak
