@@ -6,11 +6,18 @@ hands back all that it finished since the loop last looked has neither fault.
 """
 
 import asyncio
+import contextlib
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 
 Work = Callable[[], bytes]
+
+
+_NICENESS = 5
+"""Below the event loops, which have little to do and are waited for by everybody; above the hashing of passwords."""
 
 
 class SignerThread:
@@ -41,6 +48,7 @@ class SignerThread:
         return await future
 
     def _run(self) -> None:
+        _give_way()
         while (job := self._work.get()) is not None:
             future, work = job
             if future.cancelled():
@@ -69,3 +77,10 @@ class SignerThread:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+
+def _give_way() -> None:
+    """Lowers this thread's priority. Only on Linux do threads have one of their own."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a sandbox may forbid it; then signing competes with the rest
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
