@@ -20,8 +20,8 @@ from idp.store.status_lists import StatusLists
 log = logging.getLogger(__name__)
 
 LEAST, MOST = 1 << 12, 1 << 17
-"""Indices of a block. A busy instance takes larger ones, so that what it has left lasts for as long as it may go on
-without the database."""
+"""Indices of a block. One lasts for four times as long as an instance may go on without the database, at the rate of
+the last block; half of it, when the next one is due, for twice as long."""
 BLOCK_LIFETIME = 7200.0
 """Seconds after which the rest of a block is thrown away: a list is needed for as long as one of its indices may be."""
 SLOWEST_REQUEST = 60.0
@@ -59,6 +59,7 @@ class StatusIndices:
         self._blocks: deque[Block] = deque()
         self._size = LEAST
         self._taken_at = float("-inf")
+        self._drawn = 0
         self._low = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -83,6 +84,7 @@ class StatusIndices:
         if not self._blocks:
             raise TemporarilyUnavailableError("No status index is left; try again.", retry_after=1)
         block = self._blocks[0]
+        self._drawn += 1
         return Status(block.list_id, block.draw(), now + self._lifetime)
 
     async def keep_up(self) -> None:
@@ -90,11 +92,11 @@ class StatusIndices:
         now = self._clock()
         if not self._is_low(now):
             return
-        # Half a block is left when the next one is taken: it is to last for as long as there may be no other.
-        size = min(2 * self._size, MOST) if now - self._taken_at < 2 * self._offline else max(self._size // 2, LEAST)
+        rate = self._drawn / max(now - self._taken_at, 1)
+        size = min(max(int(4 * self._offline * rate), LEAST), MOST)
         list_id, first = await self._lists.take(size, BLOCK_LIFETIME + self._lifetime)
         self._blocks.append(Block(list_id, list(range(first, first + size)), now + BLOCK_LIFETIME))
-        self._size, self._taken_at = size, now
+        self._size, self._taken_at, self._drawn = size, now, 0
 
     def _is_low(self, now: float) -> bool:
         left = sum(len(block.free) for block in self._blocks if self._is_good(block, now))

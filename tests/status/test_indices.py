@@ -1,0 +1,156 @@
+"""Indices: no two tokens ever share one, drawing one waits for nothing, and an outage is borne for a while."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from idp.protocol.errors import TemporarilyUnavailableError
+from idp.protocol.status import LIST_SIZE, Status
+from idp.status.indices import BLOCK_LIFETIME, LEAST, SLOWEST_REQUEST, StatusIndices
+from idp.store import Store
+from idp.store.database import DatabaseUnavailable
+from idp.store.status_lists import StatusLists
+
+TTL, OFFLINE = 900.0, 60.0
+
+
+class Time:
+    """POSIX seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def indices_of(store: Store, time: Time) -> StatusIndices:
+    return StatusIndices(store.status_lists, time, ttl=TTL, offline=OFFLINE)
+
+
+def place(status: Status) -> tuple[int, int]:
+    return status.list_id, status.idx
+
+
+async def test_no_two_instances_draw_the_same(store: Store, time: Time) -> None:
+    """Also where a list ends and the next begins, which all of them reach at once."""
+    await store.status_lists.take(LIST_SIZE - 6 * LEAST, 60)
+    instances = [indices_of(store, time) for _ in range(4)]
+
+    async def draw(indices: StatusIndices) -> list[tuple[int, int]]:
+        drawn = []
+        for _ in range(5):
+            await indices.keep_up()
+            time.now += 1000  # slowly, so that blocks stay small
+            drawn += [place(indices.draw()) for _ in range(LEAST)]
+            await asyncio.sleep(0)
+        return drawn
+
+    drawn = [one for some in await asyncio.gather(*map(draw, instances)) for one in some]
+    assert len(set(drawn)) == len(drawn) == 4 * 5 * LEAST
+    assert {list_id for list_id, _ in drawn} == {0, 1}
+    assert all(0 <= idx < LIST_SIZE for _, idx in drawn)
+
+
+async def test_the_last_room_of_a_list_is_taken_once(store: Store) -> None:
+    for list_id in range(5):
+        await store.status_lists.take(LIST_SIZE - LEAST, 60)
+        taken = await asyncio.gather(*(store.status_lists.take(LEAST, 60) for _ in range(4)))
+        assert len(set(taken)) == 4
+        assert min(taken) == (list_id, LIST_SIZE - LEAST)
+        await store.status_lists.take(LIST_SIZE - 3 * LEAST, 60)  # the next one is full, too
+        await store.executor.execute("update status_lists set taken = $1 where id = $2", LIST_SIZE, list_id + 1)
+        await store.executor.execute("delete from status_lists where id > $1", list_id)
+
+
+async def test_they_come_in_random_order(store: Store, time: Time) -> None:
+    indices = indices_of(store, time)
+    await indices.keep_up()
+    drawn = [indices.draw().idx for _ in range(LEAST)]
+    assert sorted(drawn) == list(range(LEAST))
+    rising = sum(one < next_one for one, next_one in pairwise(drawn))
+    assert LEAST * 0.4 < rising < LEAST * 0.6
+    assert LEAST * 0.4 < sum(drawn[: LEAST // 2]) / (LEAST // 2) < LEAST * 0.6
+
+
+async def test_a_status_is_remembered_for_as_long_as_its_token_lives(store: Store, time: Time) -> None:
+    indices = indices_of(store, time)
+    await indices.keep_up()
+    status = indices.draw()
+    assert status.expires_at == time.now + TTL + SLOWEST_REQUEST
+    row = await store.executor.fetch_one(
+        "select extract(epoch from expires_at - now())::float8 as lifetime from status_lists"
+    )
+    assert row
+    assert row["lifetime"] > BLOCK_LIFETIME + TTL
+
+
+class Broken(StatusLists):
+    """What the database is while it is away; counts how often it was asked."""
+
+    asked = 0
+
+    async def take(self, size: int, lifetime: float) -> tuple[int, int]:
+        self.asked += 1
+        raise DatabaseUnavailable
+
+
+async def test_without_the_database_it_goes_on_with_what_it_has(store: Store, time: Time) -> None:
+    indices = indices_of(store, time)
+    await indices.keep_up()
+    indices._lists = Broken(store.executor)
+    for _ in range(LEAST):
+        indices.draw()
+    with pytest.raises(DatabaseUnavailable):
+        await indices.keep_up()
+    with pytest.raises(TemporarilyUnavailableError):
+        indices.draw()
+    indices._lists = store.status_lists
+    await indices.keep_up()
+    indices.draw()
+
+
+async def test_what_is_left_lasts_for_as_long_as_it_may_go_on_without(store: Store, time: Time) -> None:
+    """A hundred tokens a second for some minutes, then an outage at the worst moment: when a block is due."""
+    indices, rate = indices_of(store, time), 100
+    for _ in range(600):
+        await indices.keep_up()
+        for _ in range(rate):
+            indices.draw()
+        time.now += 1
+    while not indices._is_low(time.now):
+        indices.draw()
+    assert sum(len(block.free) for block in indices._blocks) >= rate * OFFLINE
+
+
+async def test_old_blocks_are_thrown_away(store: Store, time: Time) -> None:
+    """Or a list would be needed for ever, for the sake of the last token of an idle instance."""
+    indices = indices_of(store, time)
+    await indices.keep_up()
+    time.now += BLOCK_LIFETIME / 2
+    await indices.keep_up()
+    time.now += BLOCK_LIFETIME / 2
+    assert indices.draw().idx >= LEAST
+    time.now += BLOCK_LIFETIME / 2
+    with pytest.raises(TemporarilyUnavailableError):
+        indices.draw()
+
+
+async def test_it_keeps_up_by_itself(store: Store, time: Time) -> None:
+    indices = indices_of(store, time)
+    await indices.start()
+    try:
+        async with asyncio.timeout(30):
+            for drawn in range(3 * LEAST):
+                indices.draw()
+                if drawn % 100 == 0:
+                    while indices._is_low(time.now):  # noqa: ASYNC110 - nobody is told
+                        await asyncio.sleep(0.001)
+    finally:
+        await indices.stop()
