@@ -211,7 +211,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         Route("/revoke", revocation.handle, methods=_ALL_METHODS),
         Route("/introspect", introspection.handle, methods=_ALL_METHODS),
         Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
-        Route("/status/{list_id:int}", StatusListEndpoint(lists, clock).handle),
+        Route("/status/{list_id}", StatusListEndpoint(lists, clock).handle),
         resource("/users", post=users.register),
         resource("/users/me", get=users.me),
         resource("/admin/dashboard", get=users.dashboard),

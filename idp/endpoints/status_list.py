@@ -8,12 +8,9 @@ from starlette.responses import Response
 from idp.endpoints.answers import Problem, unavailable
 from idp.endpoints.jwks import is_current
 from idp.protocol.ports import Clock
-from idp.protocol.status import LIST_TYPE
+from idp.protocol.status import LIST_TYPE, parse_list_id
 from idp.status.lists import SignedLists
 from keys.keyring import NoSigningKeyError
-
-MOST_LISTS = 1 << 63
-"""What a list could be called at most, in the database's bigint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +21,9 @@ class StatusListEndpoint:
     clock: Clock
 
     async def handle(self, request: Request) -> Response:
-        list_id = request.path_params["list_id"]
+        list_id = parse_list_id(request.path_params["list_id"])
         try:
-            signed = await self.lists.get(list_id) if list_id < MOST_LISTS else None
+            signed = None if list_id is None else await self.lists.get(list_id)
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
         if signed is None:

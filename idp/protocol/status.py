@@ -51,13 +51,19 @@ def list_uri(issuer: str, list_id: int) -> str:
     return f"{issuer}{_PATH}{list_id}"
 
 
+def parse_list_id(name: str) -> int | None:
+    """The list that is called so; None for what is no name of a list."""
+    list_id = int(name) if name.isdecimal() and len(name) <= _LONGEST_ID else None
+    return list_id if str(list_id) == name else None
+
+
 def status_of(claims: Mapping[str, Any], issuer: str) -> Status | None:
     """The place that a token with these claims has in our lists; None if it has none."""
     match claims.get("status"):
         case {"status_list": {"idx": int(idx), "uri": str(uri)}} if 0 <= idx < LIST_SIZE:
-            name = uri.removeprefix(issuer + _PATH)
-            if name.isdecimal() and len(name) <= _LONGEST_ID and uri == list_uri(issuer, int(name)):
-                return Status(int(name), idx, claims["exp"])
+            list_id = parse_list_id(uri.removeprefix(issuer + _PATH))
+            if list_id is not None and uri == list_uri(issuer, list_id):
+                return Status(list_id, idx, claims["exp"])
     return None
 
 

@@ -56,7 +56,7 @@ async def test_not_modified(client: httpx.AsyncClient) -> None:
     assert (await client.get(LIST, headers={"If-None-Match": etag})).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["1", "999999999999999999", "9" * 30, "-1", "0x0", ""])
+@pytest.mark.parametrize("name", ["1", "999999999999999999", "9" * 30, "-1", "0x0", "00", ""])
 async def test_no_such_list(client: httpx.AsyncClient, name: str) -> None:
     answer = await client.get(f"/status/{name}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
