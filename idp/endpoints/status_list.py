@@ -21,6 +21,8 @@ class StatusListEndpoint:
     clock: Clock
 
     async def handle(self, request: Request) -> Response:
+        if "time" in request.query_params:  # §8.4; they would tell when each was revoked (§12.7)
+            raise Problem(501, "There are no status lists of the past.")
         list_id = parse_list_id(request.path_params["list_id"])
         try:
             signed = None if list_id is None else await self.lists.get(list_id)

@@ -14,12 +14,13 @@ from keys.jws import base64url
 LIST_TYPE = "statuslist+jwt"
 """§5.1, a media type without `application/`."""
 LIST_SIZE = 1 << 20
-"""Indices of a list: 128 KiB before compression. Few lists are alive at once, and each has a crowd to hide in (§12)."""
-LIST_TTL = 60
-"""Seconds within which a list is made anew, so that a verifier keeps it no longer (§13.7)."""
+"""Indices of a list: 128 KiB before compression. Few lists are alive at once, each a crowd to hide in (§12.1)."""
+LIST_TTL = 30
+"""Seconds after which a list is made anew. Who keeps one for as long after fetching it, which is what `ttl` says
+(§13.7), sees a revocation within twice that."""
 LIST_GRACE = 2 * LIST_TTL
-"""Seconds for which a list outlives any token: one that a verifier fetched just in time, from an instance that had
-made it that long before, lasts through an outage of ours as long as every token it has seen."""
+"""Seconds for which a list outlives a token that was issued with it: however old it was when it was fetched, and
+however long ago that was, it lasts through an outage of ours until that token expires."""
 
 _BITS = 1  # §7.1: 0 is VALID, 1 is INVALID; nothing of ours is suspended
 _PATH = "/status/"

@@ -1,7 +1,7 @@
 """Indices for new tokens: taken from the database in blocks, ahead of need, so that issuing a token never waits.
 
 No two instances ever have the same block. In a block indices are drawn at random: an index tells no more of when its
-token was issued than `iat` does (§12.5.2 of the draft).
+token was issued than `iat` does (§12.5 of the draft).
 """
 
 import asyncio

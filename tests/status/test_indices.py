@@ -5,6 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from idp.issuer import Issuer
+from idp.protocol.authorization import Authorization
+from idp.protocol.client import Client
 from idp.protocol.errors import TemporarilyUnavailableError
 from idp.protocol.status import LIST_SIZE, Status
 from idp.status.indices import BLOCK_LIFETIME, LEAST, SLOWEST_REQUEST, StatusIndices
@@ -93,6 +96,27 @@ async def test_a_status_is_remembered_for_as_long_as_its_token_lives(store: Stor
     )
     assert row
     assert row["lifetime"] > BLOCK_LIFETIME + TTL
+
+
+async def test_no_token_outlives_what_is_known_of_its_status(store: Store, time: Time) -> None:
+    """When the process is paused between drawing the one and issuing the other, say."""
+    indices = indices_of(store, time)
+    await indices.keep_up()
+    issuer = Issuer("https://id.example", int(TTL), time, Unsigned())
+    client = Client("client", "a client", "none", frozenset())
+    granted = Authorization(client, (), ("https://api.example.com",), status=indices.draw())
+    time.now += SLOWEST_REQUEST
+    assert (await issuer.issue(granted)).expires_in == TTL
+    time.now += 1
+    with pytest.raises(TemporarilyUnavailableError):
+        await issuer.issue(granted)
+
+
+class Unsigned:
+    """A signer that says nothing."""
+
+    async def sign(self, claims: dict[str, object], *, typ: str, now: float) -> tuple[str, str]:
+        return "", ""
 
 
 class Broken(StatusLists):

@@ -62,6 +62,10 @@ async def test_no_such_list(client: httpx.AsyncClient, name: str) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
+async def test_no_list_of_the_past(client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"{LIST}?time=1686925000")).status_code == 501
+
+
 async def test_a_rotation_of_keys(
     client: httpx.AsyncClient, at_issuer: Directories, resource: Resource, issuer: Service
 ) -> None:

@@ -101,7 +101,7 @@ _STATUS_LIST = operation(
         ),
         304: _NOT_MODIFIED,
     },
-    refusals=[404, 503],
+    refusals=[404, 501, 503],
 )
 
 _DOCUMENT = operation(
