@@ -65,9 +65,9 @@ async def test_no_two_instances_draw_the_same(store: Store, time: Time) -> None:
 async def test_the_last_room_of_a_list_is_taken_once(store: Store, database: str) -> None:
     """By four who all have seen that there is room, and then wait for each other."""
     await store.status_lists.take(LIST_SIZE - LEAST, 60)
-    async with observing(database) as observer:
-        async with observer.session.transaction():
-            await observer.session.execute("select from status_lists for update")
+    async with observing(database) as observer, observing(database) as other:
+        async with other.session.transaction():
+            await other.session.execute("select from status_lists for update")
             taking = [asyncio.create_task(store.status_lists.take(LEAST, 60)) for _ in range(4)]
             async with asyncio.timeout(10):
                 while await observer.sessions("wait_event_type = 'Lock'") < len(taking):  # noqa: ASYNC110 - as there
