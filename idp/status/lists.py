@@ -79,8 +79,13 @@ class SignedLists:
         making = self._making.get(list_id)
         if making is None:
             making = self._making[list_id] = asyncio.create_task(self._make(list_id))
-            making.add_done_callback(lambda _: self._making.pop(list_id))
+            making.add_done_callback(lambda made: self._end(list_id, made))
         return await asyncio.shield(making)
+
+    def _end(self, list_id: int, making: "asyncio.Task[SignedList | None]") -> None:
+        del self._making[list_id]
+        if not making.cancelled():
+            making.exception()  # known to whoever waits, if anybody still does
 
     async def _make(self, list_id: int) -> SignedList | None:
         now = self._clock()  # before the list is read: from then on it grows old

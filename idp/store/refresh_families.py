@@ -8,6 +8,7 @@ from idp.protocol.refresh import NO_TOKEN, Family
 from idp.protocol.status import Status
 from idp.protocol.user import User
 from idp.store.database import Executor, Row
+from idp.store.revoked_tokens import MOST_LEEWAY
 
 _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
     extract(epoch from f.auth_time)::float8 as auth_time, f.amr, f.current_digest, f.previous_digest,
@@ -17,10 +18,11 @@ _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
     extract(epoch from clock_timestamp())::float8 as read_at"""
 _USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, extract(epoch from u.created_at)::float8 as created_at,
     u.credentials_epoch"""
+
 MOST_STATUSES = 4096
-"""Of access tokens whose statuses a family keeps: who has more of one login waits until some have expired."""
-_LIVING = """select (list_id, idx, expires_at)::issued_status from unnest(f.statuses)
-    where expires_at > clock_timestamp()"""
+"""Of living access tokens, that a family keeps: who has more of one login waits until some have expired."""
+_LIVING = f"""select (list_id, idx, expires_at)::issued_status from unnest(f.statuses)
+    where expires_at > clock_timestamp() - interval '{MOST_LEEWAY} seconds'"""
 _HAS_ROOM = f"(cardinality(f.statuses) < {MOST_STATUSES} or cardinality(array({_LIVING})) < {MOST_STATUSES})"
 LONGEST_ACCESS_TOKEN = 86400
 """Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
