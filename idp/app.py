@@ -42,6 +42,7 @@ from idp.endpoints.openapi import openapi
 from idp.endpoints.proofs import Proofs
 from idp.endpoints.resource import resource
 from idp.endpoints.revocation import RevocationEndpoint
+from idp.endpoints.status_list import StatusListEndpoint
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
 from idp.grants import grants
@@ -52,11 +53,14 @@ from idp.metrics import Metrics
 from idp.passwords.hashing import PasswordHasher, Peppers
 from idp.passwords.pool import HashPool
 from idp.protocol.ports import Ports
+from idp.protocol.status import no_status
 from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations
 from idp.signing.readers import JwksReaders
 from idp.signing.server_secrets import NonceSecret, RefreshTokenSecret
+from idp.status.indices import StatusIndices
+from idp.status.lists import SignedLists
 from idp.store import Store
 from idp.store.database import Database, DatabaseUnavailable
 from idp.store.schema import code_revision
@@ -79,6 +83,7 @@ class Parts:
     keeper: KeyKeeper
     refresh_secret: RefreshTokenSecret
     nonce_secret: NonceSecret
+    indices: StatusIndices | None
     housekeeping: Housekeeping
     pool: HashPool
     audit: AuditQueue
@@ -97,6 +102,9 @@ class Parts:
             stack.push_async_callback(self.keeper.stop)
             await self.refresh_secret.start()
             await self.nonce_secret.start()
+            if self.indices:
+                await self.indices.start()
+                stack.push_async_callback(self.indices.stop)
             await self.housekeeping.start()
             stack.push_async_callback(self.housekeeping.stop)
             await self.audit.start()
@@ -132,11 +140,18 @@ def parts(settings: Settings, *, workers: int = 1) -> Parts:
         keeper=keeper,
         refresh_secret=RefreshTokenSecret(store, sealer),
         nonce_secret=NonceSecret(store, sealer),
+        indices=_indices(settings, store, clock),
         housekeeping=Housekeeping(store),
         pool=pool,
         audit=audit,
         metrics=Metrics(),
     )
+
+
+def _indices(settings: Settings, store: Store, clock: DatabaseClock) -> StatusIndices | None:
+    if not settings.status_list:
+        return None
+    return StatusIndices(store.status_lists, clock, ttl=settings.access_token_ttl, offline=settings.offline_signing)
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -165,14 +180,15 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         settings.issuer, store.trusted_issuers, key_sets, store.used_ids, clock, settings.clock_skew, parts.audit
     )
     requests = ClientRequests(clients, assertions, parts.audit, clock)
-    families = Families(store, parts.refresh_secret, settings.refresh_policy, clock)
+    draw_status = parts.indices.draw if parts.indices else no_status
+    families = Families(store, parts.refresh_secret, settings.refresh_policy, clock, draw_status)
     subject_tokens = SubjectTokens(issued, store, parts.audit)
     supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens, workloads))
     token = TokenEndpoint(
         requests,
         supported,
         workloads,
-        Issuer(settings.issuer, settings.access_token_ttl, clock, keyring),
+        Issuer(settings.issuer, settings.access_token_ttl, clock, keyring, draw_status),
         lambda: keyring.signing_key(clock()),
         proofs,
         parts.audit,
@@ -187,6 +203,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     admin_keys = AdminKeysEndpoint(bearer, keyring, parts.operations, parts.readers, clock, cached_for)
     document = MetadataEndpoint(metadata(settings.issuer, supported))
     docs = DocsEndpoint(openapi(settings.issuer), settings.issuer)
+    lists = SignedLists(settings.issuer, store.status_lists, keyring, clock, lifetime=settings.status_list_lifetime)
     path = urlsplit(settings.issuer).path
 
     routes: list[BaseRoute] = [
@@ -194,6 +211,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         Route("/revoke", revocation.handle, methods=_ALL_METHODS),
         Route("/introspect", introspection.handle, methods=_ALL_METHODS),
         Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
+        Route("/status/{list_id}", StatusListEndpoint(lists, clock).handle),
         resource("/users", post=users.register),
         resource("/users/me", get=users.me),
         resource("/admin/dashboard", get=users.dashboard),

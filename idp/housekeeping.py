@@ -45,7 +45,13 @@ class Housekeeping:
     async def purge(self) -> int:
         """Forgets all that has expired. How many rows went. Raises DatabaseUnavailable."""
         store = self._store
-        tables = (store.refresh_families, store.revoked_tokens, store.used_ids, store.login_tries)
+        tables = (
+            store.refresh_families,
+            store.revoked_tokens,
+            store.status_lists,
+            store.used_ids,
+            store.login_tries,
+        )
         gone = 0
         for table in tables:
             while (count := await table.purge(limit=BATCH)) > 0:

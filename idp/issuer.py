@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from idp.protocol.authorization import Authorization
+from idp.protocol.errors import TemporarilyUnavailableError
 from idp.protocol.ports import Clock, Signer
+from idp.protocol.status import DrawStatus, no_status
 from idp.protocol.tokens import ACCESS_TOKEN_TYPE, BEARER, DPOP, TokenResponse, access_token_claims, lifetime_of
 
 
@@ -22,17 +24,23 @@ class Issuer:
     access_token_ttl: int
     clock: Clock
     signer: Signer
+    draw_status: DrawStatus = no_status
     new_jti: Callable[[], str] = random_jti
 
     async def issue(self, authorization: Authorization) -> TokenResponse:
         """Signs an access token. One reading of the clock picks the key, `iat` and `exp`.
 
-        Raises NoSigningKeyError when no key may sign now, InvalidRequestError when no time is left for the token.
+        Raises NoSigningKeyError when no key may sign now, InvalidRequestError when no time is left for the token,
+        TemporarilyUnavailableError when there is no status for it, or one that would be forgotten before it expires.
         """
         now = self.clock()
         lifetime = lifetime_of(authorization, now=int(now), ttl=self.access_token_ttl)
-        jti = self.new_jti()
-        claims = access_token_claims(authorization, issuer=self.name, now=int(now), lifetime=lifetime, jti=jti)
+        jti, status = self.new_jti(), authorization.status or self.draw_status()
+        if status and now + lifetime > status.expires_at:
+            raise TemporarilyUnavailableError("The request took too long; try again.", retry_after=1)
+        claims = access_token_claims(
+            authorization, issuer=self.name, now=int(now), lifetime=lifetime, jti=jti, status=status
+        )
         token, kid = await self.signer.sign(claims, typ=ACCESS_TOKEN_TYPE, now=now)
         exchange = authorization.exchange
         return TokenResponse(

@@ -7,6 +7,7 @@ from typing import Any
 
 from idp import environment as env
 from idp.protocol.refresh import RefreshPolicy
+from idp.protocol.status import LIST_GRACE
 from keys.schedule import KeySettings, RotationPolicy
 from keys.sealing import SealingKey
 
@@ -57,18 +58,25 @@ class Settings:
     allow_private_jwks: tuple[str, ...] = ()
     """Networks that are not public and may all the same be asked for the keys of clients and outside issuers."""
     allow_http: bool = False
+    status_list: bool = False
     log_format: str = "json"
     log_level: str = "INFO"
 
     @property
     def rotation_policy(self) -> RotationPolicy:
-        """Retention covers the longest token and the skew of verifiers, so no good token outlives its key."""
+        """Retention covers the longest token, status lists too, and the skew of verifiers, so that no good token
+        outlives its key."""
         return RotationPolicy(
             rotation_period=self.key_rotation_period,
             publish_ahead=self.key_publish_ahead,
-            retention=self.access_token_ttl + self.clock_skew + self.key_propagation,
+            retention=self.status_list_lifetime + self.clock_skew + self.key_propagation,
             propagation=self.key_propagation,
         )
+
+    @property
+    def status_list_lifetime(self) -> int:
+        """No shorter than that of the tokens in it. Where there are none any more, their lists are still served."""
+        return self.access_token_ttl + (LIST_GRACE if self.status_list else 0)
 
     @property
     def refresh_policy(self) -> RefreshPolicy:
@@ -115,6 +123,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
     reader = env.Reader(environment)
     read = reader.read
     allow_http = bool(read("IDP_ALLOW_HTTP", env.flag, default=False))
+    status_list = read("IDP_STATUS_LIST", env.one_of("off", "on"), "off") == "on"
     registration = read("IDP_REGISTRATION", env.one_of("closed", "open"), "closed")
     if registration == "open":
         reader.problems.append("IDP_REGISTRATION=open needs mail, which this version cannot send; leave it closed.")
@@ -159,7 +168,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
         "log_level": read("IDP_LOG_LEVEL", lambda text: env.one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper())),
     }
     given = {name: value for name, value in values.items() if value is not None}
-    settings = Settings(**{**_NOTHING, **given}, allow_http=allow_http)
+    settings = Settings(**{**_NOTHING, **given}, allow_http=allow_http, status_list=status_list)
     reader.problems.extend(_unsafe_rotation(settings))
     if reader.problems:
         raise SettingsError(reader.problems)

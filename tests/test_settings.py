@@ -52,7 +52,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (plain.jwks_max_age, plain.shared_cache_ttl, plain.clock_skew, plain.offline_signing) == (300, 0, 30, 60)
     assert (plain.signing_algorithm, plain.signing_key_bits, plain.bcrypt_cost) == ("RS256", 2048, 12)
     assert (plain.password_min_length, plain.default_client_id, plain.trusted_proxies) == (15, None, ())
-    assert (plain.allow_http, plain.log_format, plain.log_level) == (False, "json", "INFO")
+    assert (plain.allow_http, plain.status_list) == (False, False)
+    assert (plain.log_format, plain.log_level) == ("json", "INFO")
     assert plain.hash_concurrency >= 1
     assert plain.warnings == []
 
@@ -82,6 +83,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("IDP_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1", "trusted_proxies", ("10.0.0.0/8", "2001:db8::1")),
         ("IDP_ALLOW_HTTP", "TRUE", "allow_http", True),
         ("IDP_ALLOW_HTTP", "0", "allow_http", False),
+        ("IDP_STATUS_LIST", "on", "status_list", True),
+        ("IDP_STATUS_LIST", "off", "status_list", False),
         ("IDP_LOG_FORMAT", "console", "log_format", "console"),
         ("IDP_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("IDP_ACCESS_TOKEN_TTL", "", "access_token_ttl", 900),
@@ -126,6 +129,7 @@ def test_a_good_value(name: str, text: str, field: str, value: Any) -> None:
         ("IDP_TRUSTED_PROXIES", "10.0.0.1/8", "addresses or networks"),
         ("IDP_TRUSTED_PROXIES", "10.0.0.1,", "addresses or networks"),
         ("IDP_ALLOW_HTTP", "yes", "one of: true"),
+        ("IDP_STATUS_LIST", "true", "one of: off"),
         ("IDP_LOG_FORMAT", "xml", "one of: json"),
         ("IDP_LOG_LEVEL", "LOUD", "one of: DEBUG"),
         ("IDP_REGISTRATION", "open", "needs mail"),
@@ -220,6 +224,9 @@ def test_a_rotation_that_could_reject_good_tokens_is_refused(changes: dict[str, 
 def test_a_key_outlives_its_tokens() -> None:
     long = settings(IDP_ACCESS_TOKEN_TTL="86400", IDP_CLOCK_SKEW="600")
     assert long.rotation_policy.retention >= 86400 + 600
+    listed = settings(IDP_STATUS_LIST="on")
+    assert listed.status_list_lifetime > listed.access_token_ttl
+    assert listed.rotation_policy.retention >= listed.status_list_lifetime + listed.clock_skew
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from idp.protocol.audit import AuditEvent, Outcome
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
 from idp.protocol.ports import Clock
-from idp.protocol.refresh import Family, Presentation, RefreshPolicy, excess, presentation
+from idp.protocol.refresh import NO_TOKEN, Family, Presentation, RefreshPolicy, excess, presentation
+from idp.protocol.status import DrawStatus, Status, no_status
 from idp.store import Aggregates, Store
 from idp.store.refresh_families import FamilyOfUser
 from keys.opaque import OpaqueTokens, digest
@@ -27,19 +28,25 @@ class Families:
     tokens: Callable[[], OpaqueTokens]
     policy: RefreshPolicy
     clock: Clock
+    draw_status: DrawStatus = no_status
 
     async def begin(self, request: TokenRequest, authorization: Authorization) -> Authorization:
-        """The same with the first token of a new family. Raises InvalidGrantError when the person was disabled, or
-        changed the password, since they logged in a moment ago.
+        """The same with the first token of a new family, if the client may refresh. Raises InvalidGrantError when the
+        person was disabled, or changed the password, since they logged in a moment ago.
+
+        Where access tokens have a status, every login is a family, so that they can end before their time.
 
         A public client's is bound to the key that it has proved to hold; a confidential one's is bound to its
         credentials already (RFC 9449 §5).
         """
         authentication = authorization.authentication
         assert authentication is not None, "only a person's authorization is refreshed"
-        family_id = uuid4()
-        token = self.tokens().new(family_id)
-        now = self.clock()
+        status, may_refresh = self.draw_status(), request.client.may_refresh
+        if status is None and not may_refresh:
+            return authorization
+        family_id, now = uuid4(), self.clock()
+        token = self.tokens().new(family_id) if may_refresh else None
+        expires_at = now + self.policy.ttl if status is None or may_refresh else status.expires_at
         family = Family(
             id=family_id,
             client_id=authorization.client.client_id,
@@ -48,24 +55,24 @@ class Families:
             audience=authorization.audience,
             auth_time=authentication.time,
             amr=authentication.methods,
-            current_digest=digest(token),
+            current_digest=digest(token) if token else NO_TOKEN,
             previous_digest=None,
             rotated_at=None,
             sealed_successor=None,
             idle_until=now + self.policy.idle_ttl,
-            expires_at=now + self.policy.ttl,
+            expires_at=expires_at,
             dpop_jkt=request.dpop_jkt if request.client.is_public else None,
         )
-        if not await self.store.refresh_families.add(family, authentication.user.credentials_epoch):
+        if not await self.store.refresh_families.add(family, authentication.user.credentials_epoch, status):
             raise InvalidGrantError("The login is not good any more.")
-        return replace(authorization, family_id=family_id, refresh_token=token)
+        return replace(authorization, family_id=family_id, refresh_token=token, status=status)
 
     async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
         """What the client may have for this token: the way without contention is one statement."""
         family_id = self.tokens().owner(token)
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
-        successor = self.tokens().new(family_id)
+        successor, status = self.tokens().new(family_id), self.draw_status()
         swapped = await self.store.refresh_families.swap(
             family_id,
             request.client.client_id,
@@ -76,9 +83,10 @@ class Families:
             scope=_asked_scope(request),
             audience=request.resources,
             dpop_jkt=request.dpop_jkt,
+            status=status,
         )
         if swapped:
-            return _authorization(request, swapped, successor)
+            return _authorization(request, swapped, successor, status)
         return await self._contended(request, family_id, token)
 
     async def _contended(self, request: TokenRequest, family_id: UUID, token: str) -> Authorization | OAuth2Error:
@@ -101,19 +109,33 @@ class Families:
             return refusal
         if meaning is Presentation.REPEATED:
             return await self._repeated(request, found, token)
-        # What stood against it is gone: the database's clock was set back, say.
+        # What stood against it is gone, or will be soon: the database's clock was set back, or it is full of statuses.
         return TemporarilyUnavailableError("The token could not be exchanged; try again.", retry_after=1)
 
     async def _repeated(self, request: TokenRequest, found: FamilyOfUser, token: str) -> Authorization | OAuth2Error:
-        """The same successor once more: nothing changes, so it can be asked for again until the window ends."""
+        """The same successor once more: no token changes, so it can be asked for again until the window ends."""
         sealed = found.family.sealed_successor
         successor = self.tokens().open(token, sealed) if sealed else None
         if successor is None:
             return InvalidGrantError(_NOT_GOOD)
+        status = await self.join(found.family.id)
         await self.store.audit.add(
             _event(found, "refresh.repeated", "success", request.client.client_id, request.origin)
         )
-        return _authorization(request, found, successor)
+        return _authorization(request, found, successor, status)
+
+    async def join(self, family_id: UUID) -> Status | None:
+        """A status for one more access token that ends with the family; None where tokens have none.
+
+        Raises InvalidGrantError when the family has ended, TemporarilyUnavailableError when it is full.
+        """
+        status = self.draw_status()
+        if status is None or await self.store.refresh_families.add_status(family_id, status):
+            return status
+        found = await self.store.refresh_families.find(family_id)
+        if found is None or found.family.revoked_at is not None:
+            raise InvalidGrantError(_NOT_GOOD)
+        raise TemporarilyUnavailableError("Too many tokens of this login are alive; try again.", retry_after=1)
 
     async def revoke(self, token: str, client_id: str, origin: Origin) -> bool:
         """Ends the family of a token, whichever of its tokens it is, for its own client. False when it is not one.
@@ -152,7 +174,7 @@ def _asked_scope(request: TokenRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(request.scope.split(" "))) if request.scope else ()
 
 
-def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str) -> Authorization:
+def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str, status: Status | None) -> Authorization:
     """What was granted, as far as it is asked for. The next refresh may ask for all of it again."""
     family = found.family
     return Authorization(
@@ -162,6 +184,7 @@ def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str) -
         Authentication(found.user, family.auth_time, family.amr),
         family_id=family.id,
         refresh_token=successor,
+        status=status,
     )
 
 

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IsRegistered = Callable[[str], Awaitable[bool]]
 
-PUBLIC = ("/.well-known/", "/openapi.json")
+PUBLIC = ("/.well-known/", "/openapi.json", "/status/")
 REGISTERED = ("/token", "/users/me")
 
 _PREFLIGHT = [

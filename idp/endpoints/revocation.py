@@ -11,6 +11,7 @@ from idp.endpoints.answers import NO_STORE
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.protocol.audit import AuditEvent
 from idp.protocol.errors import InvalidGrantError, InvalidRequestError
+from idp.protocol.status import status_of
 from idp.store import Aggregates, Store
 from idp_verifier import Claims, VerificationError
 
@@ -51,6 +52,8 @@ class RevocationEndpoint:
 async def _revoke(store: Aggregates, claims: Claims, asked: ClientRequest) -> None:
     client_id, detail = asked.client.client_id, {"jti": claims.jti}
     await store.revoked_tokens.add(claims.jti, claims.exp)
+    if status := status_of(claims, claims.issuer):
+        await store.status_lists.revoke(status)
     await store.audit.add(
         AuditEvent("token.revoked", "success", asked.origin, client_id, claims.sub, client_id, detail)
     )

@@ -29,5 +29,4 @@ class PasswordGrant:
             return authentication
         if ADMIN_SCOPE in scope and not authentication.user.is_administrator:
             return InvalidScopeError(f"The scope '{ADMIN_SCOPE}' is for administrators.")
-        authorization = Authorization(client, scope, audience, authentication)
-        return await self._families.begin(request, authorization) if client.may_refresh else authorization
+        return await self._families.begin(request, Authorization(client, scope, audience, authentication))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError
+from idp.protocol.status import Status
 from idp.protocol.user import User
 
 
@@ -73,7 +74,9 @@ class Exchange:
 class Authorization:
     """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself.
 
-    `dpop_jkt` is not for a grant to say: the endpoint adds it, so that none can forget it (RFC 9449 §5).
+    `status` is the token's place in a status list, where it ends with a family and the family knows it; the issuer
+    gives one to every other. `dpop_jkt` is not for a grant to say: the endpoint adds it, so that none can forget it
+    (RFC 9449 §5).
     """
 
     client: Client
@@ -83,6 +86,7 @@ class Authorization:
     family_id: UUID | None = None
     refresh_token: str | None = field(default=None, repr=False)
     exchange: Exchange | None = None
+    status: Status | None = None
     dpop_jkt: str | None = None
 
     @property

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.errors import OAuth2Error
+from idp.protocol.status import Status
 from idp.protocol.token_exchange import SubjectToken
 
 Clock = Callable[[], float]
@@ -34,11 +36,15 @@ class RefreshFamilies(Protocol):
     """Refresh tokens, family by family."""
 
     async def begin(self, request: TokenRequest, authorization: Authorization) -> Authorization:
-        """The same authorization with the first refresh token of a new family. Raises InvalidGrantError when the
-        person was disabled, or changed the password, since they proved who they are."""
+        """The same authorization with the first refresh token of a new family, if the client may refresh. Raises
+        InvalidGrantError when the person was disabled, or changed the password, since they proved who they are."""
 
     async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
         """What the client may have for this refresh token, its successor included."""
+
+    async def join(self, family_id: UUID) -> Status | None:
+        """A status for one more access token that ends with the family; None where tokens have none. Raises
+        InvalidGrantError when the family has ended."""
 
 
 class SubjectTokens(Protocol):

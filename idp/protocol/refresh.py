@@ -23,6 +23,10 @@ class RefreshPolicy:
     retry_window: int = 30
 
 
+NO_TOKEN = b""
+"""The digest of no token: a family of a login without refresh tokens is there to end its access tokens with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A family, as the database keeps it. Instants are POSIX seconds."""

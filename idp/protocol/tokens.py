@@ -5,6 +5,7 @@ from typing import Any
 
 from idp.protocol.authorization import Authorization
 from idp.protocol.errors import InvalidRequestError
+from idp.protocol.status import Status
 
 BEARER, DPOP = "Bearer", "DPoP"
 """The values of `token_type` (RFC 6750 §4, RFC 9449 §5); also the schemes by which such tokens are presented."""
@@ -29,7 +30,7 @@ def lifetime_of(authorization: Authorization, *, now: int, ttl: int) -> int:
 
 
 def access_token_claims(
-    authorization: Authorization, *, issuer: str, now: int, lifetime: int, jti: str
+    authorization: Authorization, *, issuer: str, now: int, lifetime: int, jti: str, status: Status | None = None
 ) -> dict[str, Any]:
     """The claims, from one reading of the clock. A single audience is a string, as most verifiers expect."""
     audience = authorization.audience
@@ -50,6 +51,8 @@ def access_token_claims(
         claims |= _claims_of_person(authorization)
     if authorization.exchange and authorization.exchange.act:
         claims["act"] = authorization.exchange.act
+    if status:
+        claims["status"] = status.claim(issuer)
     return claims
 
 

@@ -16,6 +16,7 @@ from idp.store.revoked_tokens import RevokedTokens
 from idp.store.schema import VERSION, SchemaVersion
 from idp.store.server_secrets import ServerSecrets
 from idp.store.signing_keys import SigningKeys
+from idp.store.status_lists import StatusLists
 from idp.store.trusted_issuers import TrustedIssuers
 from idp.store.used_ids import UsedIds
 from idp.store.users import Users
@@ -36,6 +37,7 @@ class Aggregates:
         self.revoked_tokens = RevokedTokens(executor)
         self.server_secrets = ServerSecrets(executor)
         self.signing_keys = SigningKeys(executor)
+        self.status_lists = StatusLists(executor)
         self.trusted_issuers = TrustedIssuers(executor)
         self.used_ids = UsedIds(executor)
         self.users = Users(executor)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from idp.protocol.refresh import Family
+from idp.protocol.refresh import NO_TOKEN, Family
+from idp.protocol.status import Status
 from idp.protocol.user import User
 from idp.store.database import Executor, Row
+from idp.store.revoked_tokens import MOST_LEEWAY
 
 _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
     extract(epoch from f.auth_time)::float8 as auth_time, f.amr, f.current_digest, f.previous_digest,
@@ -17,6 +19,11 @@ _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
 _USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, extract(epoch from u.created_at)::float8 as created_at,
     u.credentials_epoch"""
 
+MOST_STATUSES = 4096
+"""Of living access tokens, that a family keeps: who has more of one login waits until some have expired."""
+_LIVING = f"""select (list_id, idx, expires_at)::issued_status from unnest(f.statuses)
+    where expires_at > clock_timestamp() - interval '{MOST_LEEWAY} seconds'"""
+_HAS_ROOM = f"(cardinality(f.statuses) < {MOST_STATUSES} or cardinality(array({_LIVING})) < {MOST_STATUSES})"
 LONGEST_ACCESS_TOKEN = 86400
 """Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
 
@@ -36,9 +43,9 @@ class RefreshFamilies:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def add(self, family: Family, credentials_epoch: int) -> bool:
+    async def add(self, family: Family, credentials_epoch: int, status: Status | None = None) -> bool:
         """Stores a new family, if the person is active and has the same credentials as when they logged in, and the
-        client may refresh.
+        client may refresh or the family has no token to do it with. `status` is that of its first access token.
 
         The share locks make this and the end of all families of a person or client come one after the other: either
         that end sees this family, or this sees that end.
@@ -46,12 +53,13 @@ class RefreshFamilies:
         return (
             await self._executor.execute(
                 """insert into refresh_families (id, client_id, user_id, scopes, audiences, auth_time, amr,
-                   current_digest, idle_until, expires_at, dpop_jkt)
+                   current_digest, idle_until, expires_at, dpop_jkt, statuses)
                select $1, client_id, user_id, $4, $5, to_timestamp($6), $7, $8, to_timestamp($9), to_timestamp($10),
-                   $12
+                   $12, case when $14::bigint is null then '{}'
+                        else array[($14::bigint, $15::integer, to_timestamp($16::float8))::issued_status] end
                from (select c.client_id, u.id as user_id from users u, clients c
                      where u.id = $3 and u.is_active and u.credentials_epoch = $11
-                         and c.client_id = $2 and 'refresh_token' = any (c.grant_types)
+                         and c.client_id = $2 and ($8 = $13::bytea or 'refresh_token' = any (c.grant_types))
                      for share) as living""",
                 family.id,
                 family.client_id,
@@ -65,6 +73,8 @@ class RefreshFamilies:
                 family.expires_at,
                 credentials_epoch,
                 family.dpop_jkt,
+                NO_TOKEN,
+                *_values(status),
             )
             == 1
         )
@@ -81,22 +91,25 @@ class RefreshFamilies:
         scope: Sequence[str],
         audience: Sequence[str],
         dpop_jkt: str | None,
+        status: Status | None = None,
     ) -> FamilyOfUser | None:
         """Swaps the current token for its successor, in one statement; None when anything stands against it.
 
         `presented` and `successor` are digests; `scope` and `audience` are what is asked for, and must have been
-        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one.
+        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one. `status`
+        is that of the access token to be issued: it is there for whatever ends the family after this.
         """
         row = await self._executor.fetch_one(
             f"""update refresh_families f set previous_digest = f.current_digest, current_digest = $4,
                     sealed_successor = $5, rotated_at = clock_timestamp(),
-                    idle_until = clock_timestamp() + make_interval(secs => $6)
+                    idle_until = clock_timestamp() + make_interval(secs => $6),
+                    statuses = {_with_status("$10", "$11", "$12")}
                 from users u
                 where f.id = $1 and f.client_id = $2 and f.current_digest = $3 and f.revoked_at is null
                     and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
                     and $7::text[] <@ f.scopes and $8::text[] <@ f.audiences
                     and (f.dpop_jkt is null or f.dpop_jkt = $9)
-                    and u.id = f.user_id and u.is_active
+                    and u.id = f.user_id and u.is_active and {_HAS_ROOM}
                 returning {_COLUMNS}, {_USER_COLUMNS}""",
             family_id,
             client_id,
@@ -107,8 +120,21 @@ class RefreshFamilies:
             list(scope),
             list(audience),
             dpop_jkt,
+            *_values(status),
         )
         return _family_of_user(row) if row else None
+
+    async def add_status(self, family_id: UUID, status: Status) -> bool:
+        """Keeps the status of one more access token. False when the family has ended, or is full."""
+        return (
+            await self._executor.execute(
+                f"""update refresh_families f set statuses = {_with_status("$2", "$3", "$4")}
+                    where f.id = $1 and f.revoked_at is null and {_HAS_ROOM}""",
+                family_id,
+                *_values(status),
+            )
+            == 1
+        )
 
     async def find(self, family_id: UUID) -> FamilyOfUser | None:
         row = await self._executor.fetch_one(
@@ -138,11 +164,12 @@ class RefreshFamilies:
         )
 
     async def revoke_all_of_client(self, client_id: str) -> int:
-        """Ends every family of a client. How many ended."""
+        """Ends every family of a client that has refresh tokens. How many ended."""
         return await self._executor.execute(
             """update refresh_families set revoked_at = clock_timestamp(), sealed_successor = null
-               where client_id = $1 and revoked_at is null""",
+               where client_id = $1 and revoked_at is null and current_digest <> $2""",
             client_id,
+            NO_TOKEN,
         )
 
     async def revoke_all(self) -> int:
@@ -164,6 +191,16 @@ class RefreshFamilies:
             limit,
             LONGEST_ACCESS_TOKEN,
         )
+
+
+def _with_status(list_id: str, idx: str, expires_at: str) -> str:
+    """The statuses of a family's living tokens, and that of one more, if these parameters are not null."""
+    one_more = f"({list_id}::bigint, {idx}::integer, to_timestamp({expires_at}::float8))::issued_status"
+    return f"case when {list_id}::bigint is null then f.statuses else array({_LIVING}) || {one_more} end"
+
+
+def _values(status: Status | None) -> tuple[int, int, float] | tuple[None, None, None]:
+    return (status.list_id, status.idx, status.expires_at) if status else (None, None, None)
 
 
 def _family_of_user(row: Row) -> FamilyOfUser:

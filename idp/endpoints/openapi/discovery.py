@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from idp.endpoints.metadata import well_known_paths
 from idp.endpoints.openapi.builders import Json, array, operation, query, record, response, schema
+from idp.protocol.status import LIST_TYPE
 from keys.algorithms import ALGORITHMS
 
 _TAG = "Discovery"
@@ -75,6 +76,34 @@ _JWKS = operation(
     refusals=[503],
 )
 
+_STATUS_LIST = operation(
+    "getStatusList",
+    _TAG,
+    "Which tokens were revoked",
+    "A Token Status List (draft-ietf-oauth-status-list). The claim `status` of an access token names it, if there is "
+    "one. Keep it for `max-age` seconds, and never beyond its `exp`.",
+    parameters=[
+        {
+            "name": "list_id",
+            "in": "path",
+            "required": True,
+            "description": "Which list.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        _IF_NONE_MATCH,
+    ],
+    answers={
+        200: response(
+            "The list, as a signed JWT.",
+            {"type": "string"},
+            media_type=f"application/{LIST_TYPE}",
+            carries=("Cache-Control", "ETag"),
+        ),
+        304: _NOT_MODIFIED,
+    },
+    refusals=[404, 501, 503],
+)
+
 _DOCUMENT = operation(
     "getOpenApi",
     _TAG,
@@ -115,6 +144,7 @@ _BELOW_ISSUER = _metadata("getOpenIdConfigurationBelowIssuer", "Metadata, where 
 
 PATHS: Json = {
     "/.well-known/jwks.json": {"get": _JWKS},
+    "/status/{list_id}": {"get": _STATUS_LIST},
     "/openapi.json": {"get": _DOCUMENT},
     "/docs": {"get": _DOCS},
 }

@@ -59,6 +59,7 @@ _REFUSALS = {
         "Something is wrong with the members or parameters; `errors` may say which.",
         "Some members of the object are wrong.",
     ),
+    501: _Refusal("It asks for something of the past.", "There are no status lists of the past."),
     503: _Refusal(
         "Not now: the database or the keys cannot be reached, or too many passwords are being hashed. "
         "Try again after `Retry-After`.",
