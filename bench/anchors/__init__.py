@@ -21,16 +21,8 @@ class Raw:
 
 def on_all_cores(operation: str, seconds: float) -> Raw:
     """Repeats an operation of `bench.anchors.raw` in a process for each core."""
-    return _measured(operation, seconds, os.cpu_count() or 1)
-
-
-def on_one_core(operation: str, seconds: float) -> Raw:
-    return _measured(operation, seconds, 1)
-
-
-def _measured(operation: str, seconds: float, processes: int) -> Raw:
     command = [sys.executable, "-m", "bench.anchors.raw", operation, str(seconds)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count() or 1)]
     found = [json.loads(process.communicate()[0]) for process in running]
     return Raw(
         rate=sum(each["count"] / each["seconds"] for each in found),

@@ -21,13 +21,6 @@ def rsa_sign() -> Operation:
     return lambda: key.sign(_MESSAGE, PKCS1v15(), SHA256())
 
 
-def rsa_verify() -> Operation:
-    key = _key()
-    signature = key.sign(_MESSAGE, PKCS1v15(), SHA256())
-    public_key = key.public_key()
-    return lambda: public_key.verify(signature, _MESSAGE, PKCS1v15(), SHA256())
-
-
 def bcrypt_hash() -> Operation:
     salt = bcrypt.gensalt(BCRYPT_COST)
     return lambda: bcrypt.hashpw(b"correct horse battery staple", salt)
@@ -35,7 +28,6 @@ def bcrypt_hash() -> Operation:
 
 OPERATIONS: dict[str, Callable[[], Operation]] = {
     "rsa-sign": rsa_sign,
-    "rsa-verify": rsa_verify,
     "bcrypt": bcrypt_hash,
 }
 

@@ -19,23 +19,24 @@ OPEN, PROTECTED = "open", "protected"
 def _contest(ground: Ground) -> Iterator[Measure]:
     with LocalIssuer() as issuer, ExitStack() as stack:
         token = issuer.token(aud=AUDIENCE, scope=SCOPE)
-        servers = [stack.enter_context(_serving(ground, issuer.url, kind, token)) for kind in (OPEN, PROTECTED)]
+        kinds = {OPEN: "", PROTECTED: issuer.url}
+        servers = [stack.enter_context(_serving(ground, kind, url, token)) for kind, url in kinds.items()]
         for server in servers:
             warm_up(server)
         yield lambda: Round({server.name: busy_figures(ground, server, server.asked.token) for server in servers})
 
 
 @contextmanager
-def _serving(ground: Ground, issuer: str, kind: str, token: str) -> Iterator[Server]:
-    """A process of its own for each, so that neither profits from the other. Both are sent the token."""
+def _serving(ground: Ground, kind: str, issuer: str, token: str) -> Iterator[Server]:
+    """A process of its own for each, with a route of the same name. Both are sent the token."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "bench.contestants.programs.resource:app", "--port", str(port)]
     quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(ROOT)]
-    asking = Request("GET", f"/{kind}", {"Authorization": f"Bearer {token}"})
+    asking = Request("GET", "/things", {"Authorization": f"Bearer {token}"})
     with started(
         kind,
         [*command, *quiet],
-        Asked(asking, asking, Request("GET", f"/{OPEN}")),
+        Asked(asking, asking, Request("GET", "/ready")),
         port=port,
         folder=ground.folder,
         environment={"ISSUER": issuer},

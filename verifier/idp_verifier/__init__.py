@@ -4,6 +4,7 @@
 `verify_token` is the pure core under it, for whoever already holds the keys, as the issuer itself does.
 """
 
+from idp_verifier.bearer import TokenCookie
 from idp_verifier.claims import Claims
 from idp_verifier.dpop import DpopProof, VerifiedProof, verify_proof
 from idp_verifier.errors import (
@@ -23,6 +24,7 @@ from idp_verifier.errors import (
     StatusUnavailable,
     TooManyProofs,
     Unavailable,
+    UnboundToken,
     UnknownKey,
     UnsupportedConfirmation,
     VerificationError,
@@ -30,11 +32,13 @@ from idp_verifier.errors import (
     WrongIssuer,
     WrongType,
 )
-from idp_verifier.jwk import VerificationKey, parse_key, prepare_key
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS, VerificationKey, parse_key, prepare_key
 from idp_verifier.keyset import KeySet, verify_token
+from idp_verifier.resource import ProtectedResource
 from idp_verifier.verifier import Verifier
 
 __all__ = [
+    "SUPPORTED_ALGORITHMS",
     "Claims",
     "DpopProof",
     "ExpiredToken",
@@ -49,11 +53,14 @@ __all__ = [
     "MalformedToken",
     "NotYetValid",
     "ProofRequired",
+    "ProtectedResource",
     "ReplayedProof",
     "RevokedToken",
     "StatusUnavailable",
+    "TokenCookie",
     "TooManyProofs",
     "Unavailable",
+    "UnboundToken",
     "UnknownKey",
     "UnsupportedConfirmation",
     "VerificationError",

@@ -7,8 +7,9 @@ The application finds the Claims in `scope["idp_verifier.claims"]`, for WebSocke
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
-from idp_verifier.bearer import Gateway, Refusal, Request, TokenCookie
+from idp_verifier.bearer import PCHAR, Gateway, Refusal, Request, Target, TokenCookie
 from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
@@ -28,7 +29,15 @@ def _header(scope: Request, name: str) -> list[str]:
     return [value.decode("latin-1") for field, value in scope["headers"] if field == wanted]
 
 
-ASGI = Gateway(_method, _header)
+def _target(scope: Request) -> Target:
+    # What opens a WebSocket is a GET by http or https (RFC 6455 §4.1).
+    method, scheme = scope.get("method", "GET"), scope.get("scheme", "http").replace("ws", "http")
+    raw_path = scope.get("raw_path")
+    path = quote(scope["path"], safe=PCHAR) if raw_path is None else raw_path.decode("latin-1")
+    return Target(method, f"{scheme}://{''.join(_header(scope, 'host'))}", path)
+
+
+ASGI = Gateway(_method, _header, _target)
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
@@ -37,7 +46,7 @@ class BearerMiddleware:
     """Lets through what has a good token with all of `scopes`, and `role`; and what goes to one of `open_paths`.
 
     With `resource` it also answers at the path of its metadata (RFC 9728 §3). CORS belongs outside of it: a
-    browser asks for permission without a token.
+    browser asks for permission without a token. `cookie` and `base_url` are those of Guard.
     """
 
     def __init__(
@@ -50,9 +59,10 @@ class BearerMiddleware:
         open_paths: Iterable[str] = (),
         cookie: TokenCookie | None = None,
         resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
         self._app = app
-        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource, base_url=base_url)
         self._scopes = tuple(scopes)
         self._role = role
         self._open = OpenPaths.parse(open_paths)

@@ -1,17 +1,28 @@
-"""RFC 6750 for a protected resource, without any framework: which token counts, and what is answered without one."""
+"""Access tokens at a protected resource (RFC 6750, RFC 9449 §7), without any framework.
+
+Which token of a request counts, which proof came with it, and what is answered to those who are not let in.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from idp_verifier.claims import Claims
-from idp_verifier.errors import Unavailable, VerificationError
+from idp_verifier.dpop import DpopProof
+from idp_verifier.errors import InvalidProof, ProofRequired, Unavailable, VerificationError
 from idp_verifier.fetch import demand_secure
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
+from idp_verifier.resource import ProtectedResource
 
 Request = Mapping[str, Any]
 """ASGI's scope or WSGI's environ."""
 
+BEARER, DPOP = "Bearer", "DPoP"
+_SCHEMES = frozenset({BEARER.lower(), DPOP.lower()})
+_ALGS = " ".join(SUPPORTED_ALGORITHMS)
 _RETRY_AFTER = "5"
+PCHAR = "/:@!$&'()*+,;=~"
+"""What a path holds unescaped, beside letters, digits and `-._` (RFC 3986 §3.3): for gateways that encode one."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 
@@ -25,16 +36,25 @@ class Refusal(Exception):  # noqa: N818 - a decision, which a framework's error 
         self.headers = dict(headers or {})
 
 
+class Target(NamedTuple):
+    """What was asked for, as a proof names it (RFC 9449 §4.2): `origin` and `path` make the URI, without a query."""
+
+    method: str
+    origin: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How a request is read: by two functions, so that it costs no object of its own.
+    """How a request is read: by functions, so that it costs no object of its own.
 
     `method` is CONNECT for a WebSocket (RFC 8441 §4); `header` gives the values of the fields of one name, which
-    is written in lower case.
+    is written in lower case; `target` is what the request says of itself, its Host header included.
     """
 
     method: Callable[[Request], str]
     header: Callable[[Request, str], list[str]]
+    target: Callable[[Request], Target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +107,23 @@ def _is_followed_link(gateway: Gateway, request: Request) -> bool:
 class Bearer:
     """How tokens come to a protected resource, and what those hear who are not let in.
 
-    `gateway` reads requests; `cookie` is a second way for tokens; `metadata_url` is what challenges name (RFC 9728
-    §5.1).
+    `gateway` reads requests; `cookie` is a second way for tokens; challenges name the metadata of `resource` (RFC
+    9728 §5.1), and say what it says of DPoP. `base_url` is what clients write before the path of a request: the
+    scheme and host of the URI in their proofs, whatever the Host header is behind a proxy.
     """
 
     gateway: Gateway
     cookie: TokenCookie | None = None
-    metadata_url: str | None = None
+    resource: ProtectedResource | None = None
+    base_url: str | None = None
 
-    def token(self, request: Request) -> str:
-        """The token of a request. Raises Refusal.
+    def credentials(self, request: Request) -> tuple[str, DpopProof | None]:
+        """The token of a request, and the proof that goes with the scheme DPoP. Raises Refusal.
 
         Tokens in the query or in a form (§2.2, §2.3) are not looked for: there they end up in logs and histories.
         """
         scheme, credentials = self._authorization(request)
-        token = credentials if scheme == "bearer" else ""
+        token = credentials if scheme in _SCHEMES else ""
         if self.cookie is not None and (in_cookie := self.cookie.tokens(self.gateway, request)):
             if token or len(in_cookie) > 1:  # §2: one method for each request
                 raise self._challenged(400, "More than one token", error="invalid_request")
@@ -109,24 +131,40 @@ class Bearer:
                 raise Refusal(403, "Cross-site request")
             (token,) = in_cookie
         if not token:  # §3.1: without authentication information there is no error code
-            raise self._challenged(401, "Not authenticated")
-        return token
+            raise self._unauthenticated()
+        if scheme == "dpop":
+            return token, self._proof(request)
+        if self.resource is not None and self.resource.dpop_bound_access_tokens_required:
+            # Before the token is looked at: by this scheme none would be accepted.
+            problem = "the token must be presented by the scheme DPoP, with a proof"
+            raise self._challenged(401, problem, DPOP, error="invalid_token", error_description=problem)
+        return token, None
 
     def is_silent(self, request: Request) -> bool:
         """Whether a request has no Authorization header, be there a cookie or not."""
         return not self.gateway.header(request, "authorization")
 
-    def refusal_of(self, error: VerificationError) -> Refusal:
-        """What is said to the bearer of a token that was not accepted."""
+    def refusal_of(self, error: VerificationError, proof: DpopProof | None = None) -> Refusal:
+        """What is said to the bearer of a token that was not accepted, with its `proof` if there was one."""
         if isinstance(error, Unavailable):  # the token may well be good: a 401 would make clients discard it
             return Refusal(503, "Tokens cannot be verified at the moment", {"Retry-After": _RETRY_AFTER})
-        return self._challenged(401, str(error), error="invalid_token", error_description=str(error))
+        # RFC 9449 §7.2: what is bound to a key is not accepted as a bearer token, and told how it would be.
+        scheme = DPOP if isinstance(error, ProofRequired) else _scheme_of(proof)
+        code = "invalid_dpop_proof" if isinstance(error, InvalidProof) else "invalid_token"
+        return self._challenged(401, str(error), scheme, error=code, error_description=str(error))
 
-    def demand(self, claims: Claims, scopes: Collection[str] = (), role: str | None = None) -> None:
+    def demand(
+        self,
+        claims: Claims,
+        scopes: Collection[str] = (),
+        role: str | None = None,
+        proof: DpopProof | None = None,
+    ) -> None:
         """Raises Refusal, with status 403, unless the token holds all of `scopes` and its user has `role`."""
         if scopes and not claims.scopes.issuperset(scopes):
             wanted = " ".join(scopes)
-            raise self._challenged(403, f"Scope {wanted} required", error="insufficient_scope", scope=wanted)
+            scheme = _scheme_of(proof)
+            raise self._challenged(403, f"Scope {wanted} required", scheme, error="insufficient_scope", scope=wanted)
         if role is not None and role not in claims.roles:
             # No scope would help, and RFC 6750 has no other code for it: so no challenge.
             raise Refusal(403, f"{role.capitalize()} access required")
@@ -137,12 +175,42 @@ class Bearer:
         scheme, _, credentials = (values[0] if values else "").partition(" ")
         scheme = scheme.lower()
         # A comma is in no token (§2.1), but between two headers that a server or a proxy has made one of.
-        if len(values) > 1 or (scheme == "bearer" and "," in credentials):
+        if len(values) > 1 or (scheme in _SCHEMES and "," in credentials):
             raise self._challenged(400, "More than one Authorization header", error="invalid_request")
         return scheme, credentials.strip(" ")
 
-    def _challenged(self, status: int, detail: str, **parameters: str) -> Refusal:
-        if self.metadata_url is not None:
-            parameters["resource_metadata"] = self.metadata_url
+    def _proof(self, request: Request) -> DpopProof:
+        """The one proof of a request (RFC 9449 §4.3), with what it has to be a proof for."""
+        proofs = self.gateway.header(request, "dpop")
+        if not proofs:
+            problem = "the scheme DPoP needs a proof in the header DPoP"
+            raise self._challenged(401, problem, DPOP, error="invalid_dpop_proof", error_description=problem)
+        if len(proofs) > 1 or "," in proofs[0]:  # no comma is in a JWT either
+            raise self._challenged(400, "More than one DPoP header", DPOP, error="invalid_request")
+        method, origin, path = self.gateway.target(request)
+        return DpopProof(method, (self.base_url or origin) + path, proofs[0])
+
+    def _unauthenticated(self) -> Refusal:
+        """Names the ways to authenticate: DPoP where the metadata of the resource does (RFC 9449 §7.2)."""
+        resource = self.resource
+        challenges = []
+        if resource is None or not resource.dpop_bound_access_tokens_required:
+            challenges.append(self._challenge(BEARER))
+        if resource is not None and (resource.dpop_signing_alg_values_supported or not challenges):
+            challenges.append(self._challenge(DPOP))
+        return Refusal(401, "Not authenticated", {"WWW-Authenticate": ", ".join(challenges)})
+
+    def _challenged(self, status: int, detail: str, scheme: str = BEARER, **parameters: str) -> Refusal:
+        return Refusal(status, detail, {"WWW-Authenticate": self._challenge(scheme, **parameters)})
+
+    def _challenge(self, scheme: str, **parameters: str) -> str:
+        if scheme == DPOP:  # RFC 9449 §7.1
+            parameters["algs"] = _ALGS
+        if self.resource is not None:
+            parameters["resource_metadata"] = self.resource.metadata_url
         quoted = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
-        return Refusal(status, detail, {"WWW-Authenticate": f"Bearer {quoted}".rstrip()})
+        return f"{scheme} {quoted}".rstrip()
+
+
+def _scheme_of(proof: DpopProof | None) -> str:
+    return BEARER if proof is None else DPOP

@@ -27,10 +27,11 @@ class Claims(Mapping[str, Any]):
     Lists and objects are handed out as copies: the same Claims may serve several requests.
     """
 
-    __slots__ = ("_members",)
+    __slots__ = ("_members", "_scopes")
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self._members = members
+        self._scopes: frozenset[str] | None = None
 
     def __getitem__(self, name: str) -> Any:
         value = self._members[name]
@@ -67,7 +68,9 @@ class Claims(Mapping[str, Any]):
     @property
     def scopes(self) -> frozenset[str]:
         """The words of `scope` (RFC 6749 §3.3)."""
-        return frozenset(self._members.get("scope", "").split(" ")) - {""}
+        if self._scopes is None:  # asked for with each request, of the same Claims where a token is known
+            self._scopes = frozenset(self._members.get("scope", "").split(" ")) - {""}
+        return self._scopes
 
     @property
     def roles(self) -> tuple[str, ...]:

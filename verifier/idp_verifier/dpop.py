@@ -23,6 +23,7 @@ from idp_verifier.errors import (
     ProofRequired,
     ReplayedProof,
     TooManyProofs,
+    UnboundToken,
     UnsupportedConfirmation,
     VerificationError,
 )
@@ -108,11 +109,13 @@ def confirm(
 ) -> VerifiedProof:
     """Checks the proof for a token that is bound to `jkt`. Raises ProofRequired if there is none, or InvalidProof.
 
-    A proof for a bearer token, which is bound to nothing, is refused too: who sends one believes that the token is
-    of no use to anybody else (§7.1).
+    For a bearer token, which is bound to nothing, no proof will do, but UnboundToken is raised: who sends one
+    believes that the token is of no use to anybody else (§7.1).
     """
     if proof is None:
         raise ProofRequired("the token is bound to a key, and no proof of its possession came with it")
+    if jkt is None:
+        raise UnboundToken("the token is not bound to a key, and a proof of possession came with it")
     verified = verify_proof(proof, now=now, access_token=access_token, window=window)
     if verified.jkt != jkt:
         raise InvalidProof("the token is not bound to the key of the proof")

@@ -17,6 +17,7 @@
     ├── ProofRequired       bound to a key (DPoP), and no proof came with it
     ├── InvalidProof        the proof is not one for this token, this request and this moment
     │   └── ReplayedProof
+    ├── UnboundToken        a proof came with it, but it is bound to no key
     ├── RevokedToken        its status is not VALID any more
     └── Unavailable         no fault of the token: what it would be checked against could not be had
         ├── KeysUnavailable
@@ -125,6 +126,12 @@ class ReplayedProof(InvalidProof):
     """The `jti` of the DPoP proof was seen before."""
 
     code = "replayed_proof"
+
+
+class UnboundToken(VerificationError):
+    """A DPoP proof came with a bearer token, which anybody could use: not what its sender believes."""
+
+    code = "unbound_token"
 
 
 class RevokedToken(VerificationError):

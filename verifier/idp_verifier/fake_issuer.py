@@ -10,6 +10,8 @@
 pytest finds the fixture `fake_issuer` by itself, wherever this distribution is installed.
 """
 
+import itertools
+import json
 import socket
 import threading
 import time
@@ -17,8 +19,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from idp_verifier.testing import JWKS_PATH, Answer, LocalIssuer, Signer, access_token_claims
+from idp_verifier.encoding import decode_base64url
+from idp_verifier.fake_client import FakeClient
+from idp_verifier.testing import JWKS_PATH, STATUS_PATH, Answer, LocalIssuer, Signer, access_token_claims
 from idp_verifier.verifier import Verifier
+
+_STATUS_OCTETS = 8_192
+"""The size of the Token Status List: enough for 65,536 tokens."""
 
 
 class Clock:
@@ -51,6 +58,8 @@ class FakeIssuer(LocalIssuer):
         self._failure: Answer | None = None
         self._stale: Answer | None = None
         self._place: socket.socket | None = None
+        self._indices = itertools.count()
+        self._revoked = 0  # one bit for each index
         super().__init__(signer=signer, clock=self.clock)
         self._published = [self.signer]
 
@@ -61,6 +70,19 @@ class FakeIssuer(LocalIssuer):
     def token(self, **claims: Any) -> str:
         """An access token, good for 15 minutes of the clock; `claims` replaces and adds, None omits."""
         return super().token(**{"aud": self.audience, **claims})
+
+    def revocable_token(self, **claims: Any) -> str:
+        """As `token`, with a place of its own in a Token Status List."""
+        return self.token(status=self.status_at(next(self._indices)), **claims)
+
+    def revoke(self, token: str) -> None:
+        """Takes back a `revocable_token`: verifiers see it within the `ttl` of the list, 100 seconds."""
+        payload = json.loads(decode_base64url(token.split(".")[1].encode()))
+        self._revoked |= 1 << payload["status"]["status_list"]["idx"]
+
+    def client(self, alg: str = "ES256") -> FakeClient:
+        """A client with a key, on the issuer's clock: `token(cnf=client.cnf)` is bound to it (RFC 9449)."""
+        return FakeClient(alg, clock=self.clock)
 
     def forged_kids(self, count: int) -> Iterator[str]:
         """Tokens that look good, each with a kid of its own that nobody has published."""
@@ -121,6 +143,8 @@ class FakeIssuer(LocalIssuer):
 
     def respond(self, path: str) -> Answer:
         self._is_moving.wait()
+        if path == STATUS_PATH:  # anew for each who asks, so that it does not expire while the clock advances
+            self.publish_statuses(self._revoked.to_bytes(_STATUS_OCTETS, "little"))
         if path == JWKS_PATH and self._stale is not None:
             return self._failure or self._stale
         return self._failure or super().respond(path)

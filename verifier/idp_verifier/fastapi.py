@@ -28,8 +28,8 @@ Dependency = Callable[..., Awaitable[Claims]]
 class FastAPIAuth:
     """Dependencies that give a request's Claims, or answer 401, 403 or 503.
 
-    `token_url` is where Swagger gets tokens; `scopes` describes those that it offers. `cookie` and `resource`
-    are those of BearerAuth.
+    `token_url` is where Swagger gets tokens; `scopes` describes those that it offers. `cookie`, `resource` and
+    `base_url` are those of BearerAuth.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class FastAPIAuth:
         scopes: Mapping[str, str] | None = None,
         cookie: TokenCookie | None = None,
         resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
-        self._bearer = BearerAuth(verifier, cookie=cookie, resource=resource)
+        self._bearer = BearerAuth(verifier, cookie=cookie, resource=resource, base_url=base_url)
         offered = dict(scopes or {})
         flows = OAuthFlows(
             password=OAuthFlowPassword(tokenUrl=token_url, scopes=offered),

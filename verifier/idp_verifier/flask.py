@@ -1,4 +1,4 @@
-"""Bearer tokens in Flask.
+"""Access tokens in Flask.
 
     auth = BearerAuth(verifier)
 
@@ -44,13 +44,19 @@ class Refused(HTTPException):
 class BearerAuth:
     """Asks for an access token, in the Authorization header unless `cookie` names another place too.
 
-    `resource` is what challenges refer to (RFC 9728 §5.1).
+    `resource` is what challenges refer to (RFC 9728 §5.1); `base_url` is what clients write before the paths, see
+    Guard.
     """
 
     def __init__(
-        self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
+        self,
+        verifier: Verifier,
+        *,
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
-        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource, base_url=base_url)
 
     def claims(self, *scopes: str, role: str | None = None) -> Claims:
         """The claims of the request's token, if it holds all of `scopes` and its user has `role`.

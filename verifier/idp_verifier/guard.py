@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from idp_verifier.bearer import Bearer, Gateway, Request, TokenCookie
 from idp_verifier.claims import Claims
 from idp_verifier.errors import VerificationError
-from idp_verifier.resource import ProtectedResource
+from idp_verifier.resource import ProtectedResource, demand_base
 from idp_verifier.verifier import Verifier
 
 CLAIMS = "idp_verifier.claims"
@@ -21,6 +21,11 @@ class Guard:
 
     `cookie` names a second place of tokens, beside the Authorization header; `resource` is what challenges
     refer to (RFC 9728 §5.1).
+
+    A DPoP proof is one for a URI (RFC 9449 §4.3). `base_url` is what clients write before the path that a request
+    has here: scheme, host, and the prefix that a proxy may cut off. Else it is the origin of `resource`; else the
+    Host header is believed, which the sender writes: then a proof for another host can be passed on to this one,
+    unless the server answers to its own names only.
     """
 
     def __init__(
@@ -30,28 +35,34 @@ class Guard:
         *,
         cookie: TokenCookie | None = None,
         resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
-        self.bearer = Bearer(gateway, cookie, resource.metadata_url if resource else None)
+        """Raises ValueError if `base_url` is not https, but for loopback, or has a query."""
+        if base_url is not None:
+            demand_base(base_url)
+        elif resource is not None:
+            base_url = resource.origin
+        self.bearer = Bearer(gateway, cookie, resource, base_url and base_url.rstrip("/"))
         self._verifier = verifier
 
     async def admit(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """The claims of a request's token, if it holds all of `scopes` and its user has `role`. Raises Refusal."""
-        token = self.bearer.token(request)
+        token, proof = self.bearer.credentials(request)
         try:
-            claims = await self._verifier.verify(token)
+            claims = await self._verifier.verify(token, proof)
         except VerificationError as error:
-            raise self.bearer.refusal_of(error) from error
-        self.bearer.demand(claims, scopes, role)
+            raise self.bearer.refusal_of(error, proof) from error
+        self.bearer.demand(claims, scopes, role, proof)
         return claims
 
     def admit_sync(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """As `admit`, for code without an event loop."""
-        token = self.bearer.token(request)
+        token, proof = self.bearer.credentials(request)
         try:
-            claims = self._verifier.verify_sync(token)
+            claims = self._verifier.verify_sync(token, proof)
         except VerificationError as error:
-            raise self.bearer.refusal_of(error) from error
-        self.bearer.demand(claims, scopes, role)
+            raise self.bearer.refusal_of(error, proof) from error
+        self.bearer.demand(claims, scopes, role, proof)
         return claims
 
 

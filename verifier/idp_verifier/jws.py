@@ -79,13 +79,18 @@ def demand_type(given: str, typ: str) -> None:
         raise WrongType("the token is of another type than the one expected here")
 
 
-def octets_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> bytes:
-    """The token as it travels. Raises MalformedToken for what is larger, or is no ASCII text."""
+def text_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> str:
+    """The token as text, of which nothing but the size is known to be right. Raises MalformedToken."""
     if not isinstance(token, (str, bytes)):
         raise MalformedToken("the token is not a string")
     if len(token) > max_octets:
         raise MalformedToken(f"the token is larger than {max_octets // 1024} KiB")
+    return token if isinstance(token, str) else token.decode("latin-1")
+
+
+def octets_of(token: str | bytes, max_octets: int = MAX_TOKEN_OCTETS) -> bytes:
+    """The token as it travels. Raises MalformedToken for what is larger, or is no ASCII text."""
     try:
-        return token.encode("ascii") if isinstance(token, str) else token
+        return text_of(token, max_octets).encode("ascii")
     except UnicodeEncodeError:
         raise MalformedToken("the token has characters beyond ASCII") from None

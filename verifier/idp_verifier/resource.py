@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from idp_verifier.fetch import demand_secure
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 # Nothing to escape, be it in a quoted string (RFC 9110 §5.6.4) or in the routes of a framework.
@@ -26,6 +27,10 @@ class ProtectedResource:
 
     `resource` is its identifier, an https URL (http on loopback) and one of the audiences of its Verifier;
     `authorization_servers` are issuers whose tokens it accepts. What is empty is not said.
+
+    With `dpop_signing_alg_values_supported` it says that it takes DPoP proofs, as every face does:
+    `SUPPORTED_ALGORITHMS` are the ones that are accepted. With `dpop_bound_access_tokens_required` the faces accept
+    no bearer tokens, in cookies neither.
     """
 
     resource: str
@@ -33,12 +38,14 @@ class ProtectedResource:
     scopes_supported: Sequence[str] = ()
     resource_name: str | None = None
     resource_documentation: str | None = None
+    dpop_signing_alg_values_supported: Sequence[str] = ()
+    dpop_bound_access_tokens_required: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError if `resource` cannot be an identifier."""
-        demand_secure(self.resource, allow_http=False)
-        if not _PLAIN_URL.fullmatch(self.resource):
-            raise ValueError(f"{self.resource!r} has a query, or a character that a URL would have to escape")
+        """Raises ValueError if `resource` cannot be an identifier, or proofs by an algorithm are not accepted."""
+        demand_base(self.resource)
+        if not set(SUPPORTED_ALGORITHMS).issuperset(self.dpop_signing_alg_values_supported):
+            raise ValueError(f"the algorithms of proofs are among {', '.join(SUPPORTED_ALGORITHMS)}")
 
     @property
     def metadata_path(self) -> str:
@@ -48,8 +55,12 @@ class ProtectedResource:
 
     @property
     def metadata_url(self) -> str:
+        return self.origin + self.metadata_path
+
+    @property
+    def origin(self) -> str:
         parts = urlsplit(self.resource)
-        return f"{parts.scheme}://{parts.netloc}{self.metadata_path}"
+        return f"{parts.scheme}://{parts.netloc}"
 
     def document(self) -> bytes:
         """The metadata as JSON (§3.2)."""
@@ -60,5 +71,14 @@ class ProtectedResource:
             "bearer_methods_supported": ["header"],  # a cookie has no name there, and is not for clients anyway
             "resource_name": self.resource_name,
             "resource_documentation": self.resource_documentation,
+            "dpop_signing_alg_values_supported": list(self.dpop_signing_alg_values_supported),
+            "dpop_bound_access_tokens_required": self.dpop_bound_access_tokens_required,
         }
         return json.dumps({name: value for name, value in members.items() if value}).encode()
+
+
+def demand_base(url: str) -> None:
+    """Raises ValueError unless `url` is an https URL (http on loopback) without a query, with nothing to escape."""
+    demand_secure(url, allow_http=False)
+    if not _PLAIN_URL.fullmatch(url):
+        raise ValueError(f"{url!r} has a query, or a character that a URL would have to escape")

@@ -1,4 +1,4 @@
-"""Bearer tokens in Starlette.
+"""Access tokens in Starlette.
 
     auth = BearerAuth(verifier)
 
@@ -51,13 +51,19 @@ class BearerUser(BaseUser):
 class BearerAuth(AuthenticationBackend):
     """Asks for an access token, in the Authorization header unless `cookie` names another place too.
 
-    `resource` is what challenges refer to (RFC 9728 §5.1).
+    `resource` is what challenges refer to (RFC 9728 §5.1); `base_url` is what clients write before the paths, see
+    Guard.
     """
 
     def __init__(
-        self, verifier: Verifier, *, cookie: TokenCookie | None = None, resource: ProtectedResource | None = None
+        self,
+        verifier: Verifier,
+        *,
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
-        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource, base_url=base_url)
 
     async def claims(self, connection: HTTPConnection, *scopes: str, role: str | None = None) -> Claims:
         """The claims of the request's token, if it holds all of `scopes` and its user has `role`.

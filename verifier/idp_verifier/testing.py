@@ -12,8 +12,10 @@ import json
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +28,7 @@ from idp_verifier.jwk import PublicKey
 
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
+STATUS_PATH = "/status-lists/1"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,20 @@ class LocalIssuer:
         headers = {"Cache-Control": f"public, max-age={max_age}, must-revalidate", "ETag": etag}
         self.answers[JWKS_PATH] = Answer(body, headers=headers)
 
+    def publish_statuses(self, octets: bytes, *, path: str = STATUS_PATH, **claims: Any) -> None:
+        """Makes `octets` the Token Status List at `path`: a bit for each token, set if it is revoked.
+
+        The lowest bit of an octet comes first. The list is good for 10 minutes; `claims` replaces and adds.
+        """
+        members = {**status_list_claims(self.url + path, self._clock(), octets), **claims}
+        token = self.signer.sign(members, typ="statuslist+jwt").encode()
+        headers = {"Content-Type": "application/statuslist+jwt", "ETag": f'"{sha256(token).hexdigest()}"'}
+        self.answers[path] = Answer(token, headers=headers)
+
+    def status_at(self, idx: int, *, path: str = STATUS_PATH) -> dict[str, Any]:
+        """The claim `status` of the token whose bit in the list is that at `idx`."""
+        return {"status_list": {"uri": self.url + path, "idx": idx}}
+
     def token(self, **claims: Any) -> str:
         """An access token, good for 15 minutes; `claims` replaces and adds, None omits."""
         members = {**access_token_claims(self.url, self._clock()), **claims}
@@ -140,6 +157,17 @@ def access_token_claims(issuer: str, now: float) -> dict[str, Any]:
         "iat": int(now),
         "jti": uuid.uuid4().hex,
         "client_id": "web",
+    }
+
+
+def status_list_claims(uri: str, now: float, octets: bytes) -> dict[str, Any]:
+    """The claims of a Status List Token with one bit for each token (draft-ietf-oauth-status-list §5.1)."""
+    return {
+        "sub": uri,
+        "iat": int(now),
+        "exp": int(now) + 600,
+        "ttl": 100,
+        "status_list": {"bits": 1, "lst": base64url(zlib.compress(octets))},
     }
 
 

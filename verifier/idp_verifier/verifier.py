@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from functools import partial
-from hashlib import sha256
 from types import TracebackType
 from typing import Literal, Self
 
@@ -16,7 +15,7 @@ from idp_verifier.claims import Claims, check, demand_time, not_before
 from idp_verifier.dpop import DpopProof, SeenProofs, bound_key, confirm
 from idp_verifier.errors import ExpiredToken, UnknownKey
 from idp_verifier.fetch import Fetcher, demand_secure
-from idp_verifier.jws import octets_of
+from idp_verifier.jws import text_of
 from idp_verifier.keyfile import KeyFile
 from idp_verifier.keyset import DEFAULT_LEEWAY, KeySet, authenticate
 from idp_verifier.results import ResultCache, Verified
@@ -82,7 +81,6 @@ class Verifier:
         self._timeout = timeout
         self._checks_status = status == "auto"
         self._results = ResultCache(cache_size)
-        self._remembers = cache_size > 0
         self._seen = SeenProofs()
         fetcher = Fetcher(timeout, allow_http, tls or ssl.create_default_context())
         self._source = KeySource(
@@ -190,20 +188,19 @@ class Verifier:
 
     def _verified(self, token: str | bytes, keys: KeySet, now: float) -> Verified:
         """What is known of the token, or what its signature and claims now make known."""
-        octets = octets_of(token)
-        digest = sha256(octets).digest() if self._remembers else b""
-        known = self._results.get(digest, keys)
-        verified = self._authenticated(octets, keys) if known is None else known
+        text = text_of(token)
+        known = self._results.get(text, keys)
+        verified = self._authenticated(text, keys) if known is None else known
         try:
             demand_time(verified.exp, verified.not_before, now, self._leeway)
         except ExpiredToken:
-            self._results.forget(digest)
+            self._results.forget(text)
             raise
         if known is None:
-            self._results.put(digest, verified)
+            self._results.put(text, verified)
         return verified
 
-    def _authenticated(self, token: bytes, keys: KeySet) -> Verified:
+    def _authenticated(self, token: str, keys: KeySet) -> Verified:
         key, members = authenticate(token, keys, typ=_TYPE)
         check(members, issuer=self._issuer, audience=self._audience, typ=_TYPE)
         status = status_reference(members, self._issuer) if self._checks_status else None

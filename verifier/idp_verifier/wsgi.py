@@ -7,9 +7,10 @@ The application finds the Claims in `environ["idp_verifier.claims"]`.
 
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
+from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from idp_verifier.bearer import Gateway, Refusal, Request, TokenCookie
+from idp_verifier.bearer import PCHAR, Gateway, Refusal, Request, Target, TokenCookie
 from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
 from idp_verifier.verifier import Verifier
@@ -24,14 +25,22 @@ def _header(environ: Request, name: str) -> list[str]:
     return [] if value is None else [value]
 
 
-WSGI = Gateway(_method, _header)
+def _target(environ: Request) -> Target:
+    # The path comes decoded, as Latin-1 (PEP 3333), and is encoded as nearly everybody does it. A proof for a path
+    # with an escaped slash, say, is refused: whether a "/" was one cannot be known here.
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    origin = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
+    return Target(_method(environ), origin, quote(path, safe=PCHAR, encoding="latin-1"))
+
+
+WSGI = Gateway(_method, _header, _target)
 
 
 class BearerMiddleware:
     """Lets through what has a good token with all of `scopes`, and `role`; and what goes to one of `open_paths`.
 
     With `resource` it also answers at the path of its metadata (RFC 9728 §3). CORS belongs outside of it: a
-    browser asks for permission without a token.
+    browser asks for permission without a token. `cookie` and `base_url` are those of Guard.
     """
 
     def __init__(
@@ -44,9 +53,10 @@ class BearerMiddleware:
         open_paths: Iterable[str] = (),
         cookie: TokenCookie | None = None,
         resource: ProtectedResource | None = None,
+        base_url: str | None = None,
     ) -> None:
         self._app = app
-        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource)
+        self._guard = Guard(WSGI, verifier, cookie=cookie, resource=resource, base_url=base_url)
         self._scopes = tuple(scopes)
         self._role = role
         self._open = OpenPaths.parse(open_paths)

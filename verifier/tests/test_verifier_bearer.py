@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp_verifier.bearer import Bearer, Gateway, Refusal, Request, TokenCookie
+from idp_verifier.bearer import Bearer, Gateway, Refusal, Request, Target, TokenCookie
 from idp_verifier.resource import ProtectedResource
 
 OWN = "https://app.example.com"
@@ -17,6 +17,7 @@ Fields = list[tuple[str, str]]
 GATEWAY = Gateway(
     method=lambda request: str(request["method"]),
     header=lambda request, name: [value for field, value in request["fields"] if field == name],
+    target=lambda request: Target(str(request["method"]), OWN, "/"),
 )
 
 
@@ -27,7 +28,7 @@ def header(*fields: tuple[str, str], **named: str) -> Fields:
 def status(method: str, fields: Fields, cookie: TokenCookie | None = COOKIE) -> int:
     request: Request = {"method": method, "fields": fields}
     try:
-        assert Bearer(GATEWAY, cookie).token(request) == "t"
+        assert Bearer(GATEWAY, cookie).credentials(request) == ("t", None)
     except Refusal as refusal:
         return refusal.status
     return 200

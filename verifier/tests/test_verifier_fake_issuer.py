@@ -10,7 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from idp_verifier import KeysUnavailable, UnknownKey, Verifier, WrongAudience
+from idp_verifier import (
+    DpopProof,
+    InvalidProof,
+    KeysUnavailable,
+    ProofRequired,
+    RevokedToken,
+    StatusUnavailable,
+    UnknownKey,
+    Verifier,
+    WrongAudience,
+)
 from idp_verifier.fake_issuer import FakeIssuer
 from idp_verifier.testing import JWKS_PATH, Signer
 
@@ -81,6 +91,42 @@ def test_a_test_may_end_in_the_middle_of_a_fault(fake_issuer_key: Signer) -> Non
             thread.join(timeout=10)
             assert not thread.is_alive()
     assert issuer._place is None
+
+
+def test_a_bound_token_needs_its_client(fake_issuer: FakeIssuer, verifier: Verifier) -> None:
+    client, uri = fake_issuer.client(), "https://api.example.com/things"
+    token = fake_issuer.token(cnf=client.cnf)
+    with pytest.raises(ProofRequired):
+        verifier.verify_sync(token)
+    fake_issuer.clock.advance(100)  # the client's clock is the same
+    assert verifier.verify_sync(token, DpopProof("GET", uri, client.proof("GET", uri, token)))
+    thief = fake_issuer.client("EdDSA")
+    with pytest.raises(InvalidProof, match="key of the proof"):
+        verifier.verify_sync(token, DpopProof("GET", uri, thief.proof("GET", uri, token)))
+
+
+def test_a_revoked_token_is_refused_within_the_ttl_of_the_list(fake_issuer: FakeIssuer, verifier: Verifier) -> None:
+    revoked, other = fake_issuer.revocable_token(), fake_issuer.revocable_token(sub="ana")
+    assert verifier.verify_sync(revoked)
+    fake_issuer.revoke(revoked)
+    fake_issuer.clock.advance(100)
+    with pytest.raises(RevokedToken):
+        verifier.verify_sync(revoked)
+    assert verifier.verify_sync(other).sub == "ana"
+    fake_issuer.clock.advance(700)  # beyond the exp of that list: there is a newer one
+    assert verifier.verify_sync(other)
+
+
+def test_statuses_go_on_after_a_rotation_and_end_with_an_outage(fake_issuer: FakeIssuer, verifier: Verifier) -> None:
+    token = fake_issuer.revocable_token()
+    fake_issuer.rotate()
+    assert verifier.verify_sync(token)
+    fake_issuer.go_down()
+    fake_issuer.clock.advance(599)
+    assert verifier.verify_sync(token)
+    fake_issuer.clock.advance(1)
+    with pytest.raises(StatusUnavailable):
+        verifier.verify_sync(token)
 
 
 def test_g8_a_flood_of_kids_costs_one_fetch(fake_issuer: FakeIssuer, verifier: Verifier) -> None:

@@ -14,10 +14,10 @@ from idp_verifier.bearer import Bearer
 from idp_verifier.encoding import decode_base64url
 from idp_verifier.refresh import Refresher
 from idp_verifier.status import MAX_LIST_OCTETS, MAX_LIST_TOKEN_OCTETS, StatusList, StatusReference, status_reference
-from idp_verifier.testing import METADATA_PATH, Answer, LocalIssuer, Signer, base64url
+from idp_verifier.testing import METADATA_PATH, STATUS_PATH, Answer, LocalIssuer, Signer, base64url, status_list_claims
 
 AUDIENCE = "https://api.example.com"
-PATH = "/status/1"
+PATH = STATUS_PATH
 TLS = ssl.create_default_context()  # dear to make, and the same for all
 
 
@@ -55,14 +55,7 @@ def lst(octets: bytes) -> str:
 
 def list_token(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> str:
     """A Status List Token of one bit for each; `...` omits a claim."""
-    claims = {
-        "sub": issuer.url + PATH,
-        "iat": int(issuer._clock()),
-        "exp": int(issuer._clock()) + 600,
-        "ttl": 100,
-        "status_list": {"bits": 1, "lst": lst(octets)},
-        **changes,
-    }
+    claims = {**status_list_claims(issuer.url + PATH, issuer._clock(), octets), **changes}
     claims = {name: value for name, value in claims.items() if value is not ...}
     return issuer.signer.sign(claims, **{"typ": "statuslist+jwt", **(header or {})})
 
@@ -73,7 +66,7 @@ def publish(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = 
 
 
 def token_of(issuer: LocalIssuer, idx: int = 0, **claims: Any) -> str:
-    return issuer.token(status={"status_list": {"uri": issuer.url + PATH, "idx": idx}}, **claims)
+    return issuer.token(status=issuer.status_at(idx), **claims)
 
 
 def fetches(issuer: LocalIssuer, path: str = PATH) -> int:

@@ -1,26 +1,24 @@
-"""A resource service with one endpoint twice: open to all, and for bearers of a good token."""
+"""A resource service with an endpoint that is open to all or, where there is an ISSUER, for bearers of a good token."""
 
 import os
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.contestants import AUDIENCE, SCOPE
 from idp_verifier import Verifier
-from idp_verifier.starlette import BearerAuth
-
-_auth = BearerAuth(Verifier(os.environ["ISSUER"], AUDIENCE))
+from idp_verifier.starlette import BearerAuth, Endpoint
 
 
-async def things(_: Request) -> JSONResponse:
+async def things(_: Request) -> Response:
     return JSONResponse({"things": []})
 
 
-@_auth.requires(SCOPE)
-async def protected_things(request: Request) -> JSONResponse:
-    return await things(request)
+def _protected_by(issuer: str) -> Endpoint:
+    return BearerAuth(Verifier(issuer, AUDIENCE)).requires(SCOPE)(things)
 
 
-app = Starlette(routes=[Route("/open", things), Route("/protected", protected_things)])
+_issuer = os.environ["ISSUER"]
+app = Starlette(routes=[Route("/things", _protected_by(_issuer) if _issuer else things), Route("/ready", things)])
