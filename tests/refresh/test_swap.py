@@ -53,6 +53,7 @@ class Case:
     audience: tuple[str, ...] = ()
     bound_to: str | None = None
     proved: str | None = None
+    bind: bool = False
 
 
 CASES = st.builds(
@@ -67,6 +68,7 @@ CASES = st.builds(
     audience=some(AUDIENCE, "https://three.example"),
     bound_to=st.sampled_from([None, "one key"]),
     proved=st.sampled_from([None, "one key", "another"]),
+    bind=st.booleans(),
 )
 
 
@@ -103,6 +105,8 @@ async def test_r11_one_thing_against_it_is_enough(world: World, case: Case) -> N
         Case(scope=SCOPE[:1], audience=AUDIENCE[1:]),
         Case(bound_to="one key", proved="one key"),
         Case(proved="one key"),
+        Case(proved="one key", bind=True),
+        Case(bind=True),
     ],
 )
 async def test_r11_with_nothing_against_it_it_swaps(world: World, case: Case) -> None:
@@ -127,6 +131,7 @@ async def judge(world: World, case: Case) -> bool:
         scope=case.scope,
         audience=case.audience,
         dpop_jkt=case.proved,
+        bind=case.bind,
     )
     meaning = presentation(before.family, digests[case.token], client_id, case.proved, before.read_at, WINDOW)
     wanted = meaning is Presentation.CURRENT and excess(before.family, case.scope, case.audience) is None
@@ -146,6 +151,7 @@ async def judge(world: World, case: Case) -> bool:
         sealed_successor=b"sealed",
         rotated_at=after.family.rotated_at,
         idle_until=after.family.idle_until,
+        dpop_jkt=before.family.dpop_jkt or (case.proved if case.bind else None),
     )
     return True
 
@@ -165,6 +171,7 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
         scope=(),
         audience=(),
         dpop_jkt=None,
+        bind=False,
     )
     assert swapped is None
 
