@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from idp.directory.client_cache import ClientCache
 from idp.directory.issued_tokens import IssuedTokens
 from idp.endpoints.answers import Problem
 from idp.endpoints.challenges import insufficient_scope, invalid_token, no_token, two_tokens, unproved
@@ -35,6 +36,7 @@ class Bearer:
 
     tokens: IssuedTokens
     proofs: Proofs
+    clients: ClientCache
     users: Users
     audit: Audit
 
@@ -112,6 +114,9 @@ class Bearer:
             )
         if ADMIN_SCOPE not in claims.scopes:
             raise insufficient_scope(scheme, f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
+        client = await self.clients.find(claims.client_id)
+        if client is None or ADMIN_SCOPE not in client.scopes:
+            raise invalid_token(scheme, "its client is gone, or not registered for administration any more")
         user_id = self.tokens.user_id(claims)
         if user_id is None:
             return
