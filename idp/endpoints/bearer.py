@@ -53,6 +53,7 @@ class Bearer:
         if scheme == DPOP:
             await self._demand_proof(request, claims, token, jkt)
         elif jkt:
+            self.proofs.record_unproved(request, claims.client_id, claims.sub)
             raise invalid_token(DPOP, "it is bound to a key; present it by the scheme DPoP, with a proof")
         if await self.tokens.is_revoked(claims):
             raise invalid_token(scheme, "the token was revoked")
@@ -67,6 +68,7 @@ class Bearer:
         except (InvalidDPoPProofError, UseDPoPNonceError) as error:
             raise unproved(error) from None
         if proved.jkt != jkt:
+            self.proofs.record_unproved(request, claims.client_id, claims.sub)
             raise unproved(InvalidDPoPProofError("The request does not prove the key that the token is bound to."))
 
     async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:

@@ -83,6 +83,12 @@ class Proofs:
         origin, detail = origin_of(request.scope), {"jkt": proof.jkt}
         self.audit.record(AuditEvent("dpop.replayed", "refused", origin, client_id, None, client_id, detail))
 
+    def record_unproved(self, request: Request, client_id: str, subject: str | None = None) -> None:
+        """For the audit log: somebody has a good token, or the credentials of a client that must prove a key, and not
+        the key. They may be stolen."""
+        origin = origin_of(request.scope)
+        self.audit.record(AuditEvent("dpop.unproved", "refused", origin, client_id, subject, client_id))
+
 
 def _verified(proof: DpopProof, now: float, access_token: str | None) -> VerifiedProof:
     try:
