@@ -4,7 +4,7 @@ from idp.protocol.authorization import Authorization, Exchange, TokenRequest
 from idp.protocol.errors import OAuth2Error, UnauthorizedClientError
 from idp.protocol.ports import Ports
 from idp.protocol.token_exchange import (
-    GRANT_TYPE,
+    TOKEN_EXCHANGE,
     exchanged_act,
     exchanged_audience,
     exchanged_scope,
@@ -15,7 +15,7 @@ from idp.protocol.token_exchange import (
 class TokenExchangeGrant:
     """Exchanges a token that was sent to the client for one that the client can send on."""
 
-    grant_type = GRANT_TYPE
+    grant_type = TOKEN_EXCHANGE
 
     def __init__(self, ports: Ports) -> None:
         self._subject_tokens = ports.subject_tokens

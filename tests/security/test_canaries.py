@@ -20,8 +20,7 @@ from idp.cli.directories import directories
 from idp.protocol.assertion import CLIENT_ASSERTION_TYPE, JWT_BEARER
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
-from idp.protocol.token_exchange import ACCESS_TOKEN
-from idp.protocol.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
+from idp.protocol.token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE
 from keys.sealing import Sealed, Sealer, SealingKey
 from tests import builders
 from tests.asserting import KeyedClient, Workload, keyed_client
