@@ -19,8 +19,6 @@ from idp.protocol.ports import Audit, Clock
 from idp.store.used_ids import UsedIds
 from idp_verifier import DpopProof, InvalidProof, VerifiedProof, verify_proof
 
-ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
-"""What proofs may be signed with: what the verifier takes."""
 CLOCK_WINDOW = 300.0
 """Seconds by which a client's clock may be wrong. The nonce says how old a proof is, so this can be generous."""
 
