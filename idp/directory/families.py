@@ -61,11 +61,7 @@ class Families:
         return replace(authorization, family_id=family_id, refresh_token=token)
 
     async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
-        """What the client may have for this token: the way without contention is one statement.
-
-        A family that a public client began without a key is bound to the first one that it proves: the successor is a
-        refresh token that is issued to it with a proof (RFC 9449 §5).
-        """
+        """What the client may have for this token: the way without contention is one statement."""
         family_id = self.tokens().owner(token)
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
@@ -80,7 +76,6 @@ class Families:
             scope=_asked_scope(request),
             audience=request.resources,
             dpop_jkt=request.dpop_jkt,
-            bind=request.client.is_public,
         )
         if swapped:
             return _authorization(request, swapped, successor)

@@ -81,19 +81,16 @@ class RefreshFamilies:
         scope: Sequence[str],
         audience: Sequence[str],
         dpop_jkt: str | None,
-        bind: bool,
     ) -> FamilyOfUser | None:
         """Swaps the current token for its successor, in one statement; None when anything stands against it.
 
         `presented` and `successor` are digests; `scope` and `audience` are what is asked for, and must have been
-        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one. With
-        `bind`, one that is bound to none is from now on.
+        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one.
         """
         row = await self._executor.fetch_one(
             f"""update refresh_families f set previous_digest = f.current_digest, current_digest = $4,
                     sealed_successor = $5, rotated_at = clock_timestamp(),
-                    idle_until = clock_timestamp() + make_interval(secs => $6),
-                    dpop_jkt = case when $10 then coalesce(f.dpop_jkt, $9) else f.dpop_jkt end
+                    idle_until = clock_timestamp() + make_interval(secs => $6)
                 from users u
                 where f.id = $1 and f.client_id = $2 and f.current_digest = $3 and f.revoked_at is null
                     and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
@@ -110,7 +107,6 @@ class RefreshFamilies:
             list(scope),
             list(audience),
             dpop_jkt,
-            bind,
         )
         return _family_of_user(row) if row else None
 

@@ -53,7 +53,6 @@ class Case:
     audience: tuple[str, ...] = ()
     bound_to: str | None = None
     proved: str | None = None
-    bind: bool = False
 
 
 CASES = st.builds(
@@ -68,7 +67,6 @@ CASES = st.builds(
     audience=some(AUDIENCE, "https://three.example"),
     bound_to=st.sampled_from([None, "one key"]),
     proved=st.sampled_from([None, "one key", "another"]),
-    bind=st.booleans(),
 )
 
 
@@ -105,8 +103,6 @@ async def test_r11_one_thing_against_it_is_enough(world: World, case: Case) -> N
         Case(scope=SCOPE[:1], audience=AUDIENCE[1:]),
         Case(bound_to="one key", proved="one key"),
         Case(proved="one key"),
-        Case(proved="one key", bind=True),
-        Case(bind=True),
     ],
 )
 async def test_r11_with_nothing_against_it_it_swaps(world: World, case: Case) -> None:
@@ -131,7 +127,6 @@ async def judge(world: World, case: Case) -> bool:
         scope=case.scope,
         audience=case.audience,
         dpop_jkt=case.proved,
-        bind=case.bind,
     )
     meaning = presentation(before.family, digests[case.token], client_id, case.proved, before.read_at, WINDOW)
     wanted = meaning is Presentation.CURRENT and excess(before.family, case.scope, case.audience) is None
@@ -151,7 +146,6 @@ async def judge(world: World, case: Case) -> bool:
         sealed_successor=b"sealed",
         rotated_at=after.family.rotated_at,
         idle_until=after.family.idle_until,
-        dpop_jkt=before.family.dpop_jkt or (case.proved if case.bind else None),
     )
     return True
 
@@ -171,7 +165,6 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
         scope=(),
         audience=(),
         dpop_jkt=None,
-        bind=False,
     )
     assert swapped is None
 

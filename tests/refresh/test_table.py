@@ -74,7 +74,6 @@ async def rotate(store: Store, client: Client, family: Rotating) -> None:
         scope=(),
         audience=(),
         dpop_jkt=None,
-        bind=False,
     )
     assert swapped
     family.current = successor
