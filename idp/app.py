@@ -173,7 +173,7 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     people = People(store, passwords)
     issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
     proofs = Proofs(settings.issuer, parts.nonce_secret, store.used_ids, clock, parts.audit)
-    bearer = Bearer(issued, proofs, store.users, parts.audit)
+    bearer = Bearer(issued, proofs, clients, store.users, parts.audit)
     key_sets = KeySets(key_set_fetcher(settings.allow_private_jwks), since_boot)
     assertions = ClientAssertions(settings.issuer, key_sets, store.used_ids, clock, settings.clock_skew)
     workloads = Workloads(

@@ -8,7 +8,7 @@ import click
 
 from idp.cli.jwks_option import jwks_option
 from idp.directory.clients import GRANT_TYPES
-from idp.protocol.client import Client
+from idp.protocol.client import PRIVATE_KEY_JWT, Client
 from idp.protocol.client_authentication import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,10 +57,12 @@ def metadata_options(command: F) -> F:
 def described(client: Client, options: Mapping[str, Any]) -> Client:
     """The client with what the options say; lists keep their order, each value once.
 
-    Keys are in one place: a new place empties the other.
+    Keys are in one place: a new place empties the other. Who turns away from keys leaves them behind, as who turns to
+    keys does secrets: they may be why.
     """
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    if "jwks" in given or "jwks_uri" in given:
+    leaves_keys = given.get("token_endpoint_auth_method", PRIVATE_KEY_JWT) != PRIVATE_KEY_JWT
+    if "jwks" in given or "jwks_uri" in given or leaves_keys:
         client = replace(client, jwks=None, jwks_uri=None)
     values = {
         name: frozenset(value) if name == "grant_types" else tuple(dict.fromkeys(value))

@@ -48,7 +48,7 @@ def add(
 ) -> None:
     """Registers a client; options for lists may be given several times.
 
-    Makes a secret and prints it, this once, unless the client is public or has keys of its own. Without --grant it
+    Makes a secret and prints it, this once, unless the client is public or uses private_key_jwt. Without --grant it
     may use client_credentials, a public one authorization_code and refresh_token.
     """
     client = _new_client(client_id, public, metadata)
@@ -136,8 +136,16 @@ def update(client_id: str, lists: tuple[str, ...], data_dir: Path | None, as_jso
 
     if not lists and all(value in (None, ()) for value in metadata.values()):
         raise click.UsageError("Say what to change; `idp clients update --help` lists the options.")
-    record = client_record(on_directories(data_dir, change))
-    show(record, as_json=as_json, text=f"Changed the client {safe(client_id)}.\n{fields(record)}")
+    client = on_directories(data_dir, change)
+    record = client_record(client)
+    text = f"Changed the client {safe(client_id)}.\n{fields(record)}"
+    show(record, as_json=as_json, text=text + _no_secret_yet(client))
+
+
+def _no_secret_yet(client: Client) -> str:
+    """One that turned away from keys cannot prove itself until it is given a secret."""
+    missing = client.uses_secret and not client.secrets
+    return f"\nIt has no secret yet: `idp clients rotate-secret {safe(client.client_id)}` makes one." if missing else ""
 
 
 @command.command("rotate-secret")

@@ -12,7 +12,7 @@ from idp.protocol.client import PRIVATE_KEY_JWT, Client, ClientSecret, secret_di
 from idp.protocol.client_authentication import METHODS
 from idp.protocol.redirection import is_origin, redirect_uri_problem
 from idp.protocol.scope import is_scope_token
-from idp.protocol.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
+from idp.protocol.token_exchange import TOKEN_EXCHANGE
 from idp.store import Aggregates, Store
 
 MIN_CHOSEN_SECRET = 32

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from idp.directory.client_cache import ClientCache
 from idp.directory.issued_tokens import IssuedTokens
 from idp.endpoints.answers import Problem
 from idp.endpoints.challenges import insufficient_scope, invalid_token, no_token, two_tokens, unproved
@@ -35,6 +36,7 @@ class Bearer:
 
     tokens: IssuedTokens
     proofs: Proofs
+    clients: ClientCache
     users: Users
     audit: Audit
 
@@ -51,6 +53,7 @@ class Bearer:
         if scheme == DPOP:
             await self._demand_proof(request, claims, token, jkt)
         elif jkt:
+            self.proofs.record_unproved(request, claims.client_id, claims.sub)
             raise invalid_token(DPOP, "it is bound to a key; present it by the scheme DPoP, with a proof")
         if await self.tokens.is_revoked(claims):
             raise invalid_token(scheme, "the token was revoked")
@@ -65,6 +68,7 @@ class Bearer:
         except (InvalidDPoPProofError, UseDPoPNonceError) as error:
             raise unproved(error) from None
         if proved.jkt != jkt:
+            self.proofs.record_unproved(request, claims.client_id, claims.sub)
             raise unproved(InvalidDPoPProofError("The request does not prove the key that the token is bound to."))
 
     async def user(self, request: Request, *, persons_only: str = PERSONS_ONLY) -> User:
@@ -112,6 +116,9 @@ class Bearer:
             )
         if ADMIN_SCOPE not in claims.scopes:
             raise insufficient_scope(scheme, f"The admin API needs a token with the scope {ADMIN_SCOPE}.")
+        client = await self.clients.find(claims.client_id)
+        if client is None or ADMIN_SCOPE not in client.scopes:
+            raise invalid_token(scheme, "its client is gone, or not registered for administration any more")
         user_id = self.tokens.user_id(claims)
         if user_id is None:
             return

@@ -1,12 +1,12 @@
 """Refusals of access tokens, each with the challenge that says what would do (RFC 6750 §3, RFC 9449 §7.1)."""
 
 from idp.endpoints.answers import Headers, Problem
-from idp.endpoints.proofs import ALGORITHMS
 from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
 from idp.protocol.tokens import BEARER, DPOP
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
 
-_ALGS = f'algs="{" ".join(ALGORITHMS)}"'
+_ALGS = f'algs="{" ".join(SUPPORTED_ALGORITHMS)}"'
 
 
 def no_token() -> Problem:

@@ -67,10 +67,10 @@ class IntrospectionEndpoint:
         )
 
     async def _is_of_somebody(self, claims: Claims) -> bool:
-        """A disabled person's tokens are not good any more."""
+        """Tokens of a disabled person, and of a client that was removed, are not good any more."""
         user_id = self.tokens.user_id(claims)
         if user_id is None:
-            return True
+            return await self.requests.clients.find(claims.sub) is not None
         user = await self.users.by_id(user_id)
         return user is not None and user.is_active
 

@@ -9,9 +9,8 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.proofs import ALGORITHMS as DPOP_ALGORITHMS
 from idp.protocol.client_authentication import METHODS
-from keys.algorithms import ALGORITHMS
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
 
 MAX_AGE = 300
 
@@ -24,15 +23,15 @@ def metadata(issuer: str, grant_types: Iterable[str]) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/revoke",
         "revocation_endpoint_auth_methods_supported": list(METHODS),
-        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(SUPPORTED_ALGORITHMS),
         "introspection_endpoint": f"{issuer}/introspect",
         "introspection_endpoint_auth_methods_supported": [method for method in METHODS if method != "none"],
-        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(SUPPORTED_ALGORITHMS),
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": list(METHODS),
-        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
-        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": list(SUPPORTED_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(SUPPORTED_ALGORITHMS),
         "request_uri_parameter_supported": False,
         "service_documentation": f"{issuer}/docs",
     }

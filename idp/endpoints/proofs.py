@@ -19,8 +19,6 @@ from idp.protocol.ports import Audit, Clock
 from idp.store.used_ids import UsedIds
 from idp_verifier import DpopProof, InvalidProof, VerifiedProof, verify_proof
 
-ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
-"""What proofs may be signed with: what the verifier takes."""
 CLOCK_WINDOW = 300.0
 """Seconds by which a client's clock may be wrong. The nonce says how old a proof is, so this can be generous."""
 
@@ -82,6 +80,12 @@ class Proofs:
     def _record_replay(self, proof: VerifiedProof, request: Request, client_id: str) -> None:
         origin, detail = origin_of(request.scope), {"jkt": proof.jkt}
         self.audit.record(AuditEvent("dpop.replayed", "refused", origin, client_id, None, client_id, detail))
+
+    def record_unproved(self, request: Request, client_id: str, subject: str | None = None) -> None:
+        """For the audit log: somebody has a good token, or the credentials of a client that must prove a key, and not
+        the key. They may be stolen."""
+        origin = origin_of(request.scope)
+        self.audit.record(AuditEvent("dpop.unproved", "refused", origin, client_id, subject, client_id))
 
 
 def _verified(proof: DpopProof, now: float, access_token: str | None) -> VerifiedProof:

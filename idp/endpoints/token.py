@@ -113,6 +113,7 @@ class TokenEndpoint:
         """The key that the token is to be bound to, if the request proves one (RFC 9449 §5), as some must (§5.2)."""
         proved = await self.proofs.accept(request, client.client_id)
         if proved.jkt is None and client.dpop_bound_access_tokens:
+            self.proofs.record_unproved(request, client.client_id)
             raise InvalidDPoPProofError("This client gets only tokens that are bound to a key; send a DPoP proof.")
         return proved
 

@@ -5,7 +5,7 @@ from idp.protocol.errors import InvalidGrantError, InvalidRequestError, OAuth2Er
 from idp.protocol.ports import Ports
 from idp.protocol.status import Status
 from idp.protocol.token_exchange import (
-    GRANT_TYPE,
+    TOKEN_EXCHANGE,
     SubjectToken,
     exchanged_act,
     exchanged_audience,
@@ -17,7 +17,7 @@ from idp.protocol.token_exchange import (
 class TokenExchangeGrant:
     """Exchanges a token that was sent to the client for one that the client can send on."""
 
-    grant_type = GRANT_TYPE
+    grant_type = TOKEN_EXCHANGE
 
     def __init__(self, ports: Ports) -> None:
         self._subject_tokens = ports.subject_tokens

@@ -13,8 +13,8 @@ from idp.protocol.client import ADMIN_SCOPE, Client
 from idp.protocol.errors import InvalidRequestError, InvalidScopeError, InvalidTargetError
 from idp.protocol.scope import granted_scope
 
-GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - an identifier
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - an identifier, as the next
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
 """What is taken and given (§3): an access token of ours is one by its use, and a JWT by its form."""
 

@@ -125,8 +125,12 @@ class TestClientsWithKeys:
     def test_a_client_may_turn_to_keys_and_back(self, idp: Idp, jwks: Path) -> None:
         idp.ok("clients", "add", "robot")
         idp.ok("clients", "update", "robot", "--auth-method", "private_key_jwt", "--jwks", jwks)
-        idp.ok("clients", "update", "robot", "--auth-method", "client_secret_post")
+        back = idp.ok("clients", "update", "robot", "--auth-method", "client_secret_post").out
+        assert "It has no secret yet: `idp clients rotate-secret robot` makes one." in back
+        left = idp.json("clients", "show", "robot")
+        assert (left["jwks"], left["jwks_uri"]) == (None, None)
         assert idp.json("clients", "rotate-secret", "robot")["old_secret_until"]
+        assert "no secret yet" not in idp.ok("clients", "update", "robot", "--auth-method", "client_secret_basic").out
 
     @pytest.mark.parametrize(
         ("arguments", "code"),

@@ -11,7 +11,7 @@ from idp.protocol.user import User
 from tests import builders
 from tests.builders import PASSWORD, ConfidentialClient
 
-NO_TOKEN = 'Bearer realm="idp", DPoP algs="ES256 EdDSA RS256 PS256"'
+NO_TOKEN = 'Bearer realm="idp", DPoP algs="RS256 PS256 ES256 EdDSA"'
 """The challenge for a request without a token."""
 ADMIN_CLIENT = {
     "scopes": ("idp:admin", "read"),

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from idp.cli.directories import Directories
-from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE
+from idp.protocol.token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE
 from idp.protocol.user import User
 from tests import builders
 from tests.builders import PASSWORD, ConfidentialClient
@@ -14,7 +14,7 @@ from tests.contract.asking import claims
 
 ORDERS, STOCK, BILLING = "https://orders.example.com", "https://stock.example.com", "https://billing.example.com"
 
-EXCHANGING = {"grant_types": frozenset({GRANT_TYPE, "client_credentials"}), "scopes": ("read", "write")}
+EXCHANGING = {"grant_types": frozenset({TOKEN_EXCHANGE, "client_credentials"}), "scopes": ("read", "write")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Shop:
     ) -> httpx.Response:
         """Exchanges a token as orders, or `by` another client."""
         whole = {
-            "grant_type": GRANT_TYPE,
+            "grant_type": TOKEN_EXCHANGE,
             "subject_token": token,
             "subject_token_type": ACCESS_TOKEN,
             **form,

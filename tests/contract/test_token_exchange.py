@@ -8,7 +8,7 @@ import pytest
 from idp.cli.directories import Directories
 from idp.directory.clients import InvalidClientMetadata
 from idp.protocol.audit import OPERATOR
-from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE, MOST_ACTORS, TOKEN_TYPES
+from idp.protocol.token_exchange import ACCESS_TOKEN, MOST_ACTORS, TOKEN_EXCHANGE, TOKEN_TYPES
 from tests import builders
 from tests.contract.asking import bearer, claims, token
 from tests.contract.exchanging import BILLING, EXCHANGING, ORDERS, STOCK, Shop, api, shop
@@ -81,7 +81,7 @@ class TestAnswer:
 
     async def test_metadata_lists_it(self, http: httpx.AsyncClient) -> None:
         document = (await http.get("/.well-known/oauth-authorization-server")).json()
-        assert GRANT_TYPE in document["grant_types_supported"]
+        assert TOKEN_EXCHANGE in document["grant_types_supported"]
 
 
 class TestAudience:
@@ -202,14 +202,14 @@ class TestRefused:
 
     async def test_r13_a_public_client(self, at: Shop, directory: Directories) -> None:
         """Neither can it be registered for it, nor, if it were, use it."""
-        public: dict[str, Any] = {"token_endpoint_auth_method": "none", "grant_types": frozenset({GRANT_TYPE})}
+        public: dict[str, Any] = {"token_endpoint_auth_method": "none", "grant_types": frozenset({TOKEN_EXCHANGE})}
         with pytest.raises(InvalidClientMetadata, match="token exchange"):
             await api(directory, ORDERS, STOCK, **public)
         client = await api(directory, ORDERS, STOCK, **public | {"grant_types": frozenset({"password"})})
         await directory.store.executor.execute(
-            "update clients set grant_types = $1 where client_id = $2", [GRANT_TYPE], client.client.client_id
+            "update clients set grant_types = $1 where client_id = $2", [TOKEN_EXCHANGE], client.client.client_id
         )
-        form = {"grant_type": GRANT_TYPE, "client_id": client.client.client_id, "subject_token_type": ACCESS_TOKEN}
+        form = {"grant_type": TOKEN_EXCHANGE, "client_id": client.client.client_id, "subject_token_type": ACCESS_TOKEN}
         answer = await at.http.post("/token", data=form | {"subject_token": await at.subject_token()})
         assert_refused(answer, 400, "unauthorized_client")
 

@@ -138,6 +138,21 @@ async def test_one_that_began_without_a_key_goes_on_without(prover: Prover, dire
     assert (await session.unproved()).json()["token_type"] == "Bearer"
 
 
+async def test_a_thief_with_a_key_does_not_take_over_one_that_began_without(
+    prover: Prover, directory: Directories
+) -> None:
+    """Were the family bound to the first key that is proved, its owner's attempt would end nothing any more."""
+    client, user = await builders.client(directory, **PUBLIC), await builders.user(directory)
+    form = {"grant_type": "password", "username": user.email, "password": PASSWORD}
+    answer = await prover.http.post("/token", data=form | {"client_id": client.client.client_id})
+    owner = Session(prover, client, answer.json()["refresh_token"])
+    thief = Session(another(prover), client, owner.refresh_token)
+    for _ in range(2):
+        await thief.turn()
+    assert_refused(await owner.unproved())
+    assert_refused(await thief.refresh())
+
+
 async def test_a_client_that_must_prove_is_not_refreshed_without(prover: Prover, directory: Directories) -> None:
     for metadata in (PUBLIC, GRANTS):
         session = await log_in(prover, directory, **metadata, dpop_bound_access_tokens=True)

@@ -34,7 +34,7 @@ def assert_challenged(answer: httpx.Response, error: str, scheme: str = "DPoP") 
     assert_problem(answer, 401)
     challenge = answer.headers["www-authenticate"]
     assert challenge.startswith(f'{scheme} error="{error}"')
-    assert (scheme != "DPoP") or challenge.endswith('algs="ES256 EdDSA RS256 PS256"')
+    assert (scheme != "DPoP") or challenge.endswith('algs="RS256 PS256 ES256 EdDSA"')
 
 
 async def present(prover: Prover, headers: Mapping[str, str], path: str = ME) -> httpx.Response:

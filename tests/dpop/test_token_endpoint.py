@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from idp.cli.directories import Directories
-from idp.endpoints.proofs import ALGORITHMS, CLOCK_WINDOW
+from idp.endpoints.proofs import CLOCK_WINDOW
 from idp.protocol.dpop import NONCE_LIFETIME
 from idp.signing.server_secrets import NonceSecret
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
 from idp_verifier.testing import base64url
 from tests import builders
 from tests.builders import ConfidentialClient
@@ -64,7 +65,7 @@ class TestBinding:
         assert "cnf" not in claims(answer.json()["access_token"])
         assert "dpop-nonce" not in answer.headers
 
-    @pytest.mark.parametrize("alg", ALGORITHMS)
+    @pytest.mark.parametrize("alg", SUPPORTED_ALGORITHMS)
     async def test_by_each_algorithm_of_the_metadata(
         self, http: httpx.AsyncClient, service: Service, client: ConfidentialClient, alg: str
     ) -> None:

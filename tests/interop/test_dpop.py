@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from idp.cli.directories import Directories
-from idp.endpoints.proofs import ALGORITHMS
+from idp_verifier.jwk import SUPPORTED_ALGORITHMS
 from tests import builders
 from tests.builders import PASSWORD
 from tests.interop.test_verifiers import HERE, node
@@ -22,7 +22,7 @@ async def test_oauth4webapi(directory: Directories, service: Service) -> None:
     ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {
-        "algs": list(ALGORITHMS),
+        "algs": list(SUPPORTED_ALGORITHMS),
         "token_types": ["dpop", "dpop"],  # it lowers them: RFC 6749 §5.1
         "person": str(user.id),
         "wanted_nonces": 1,

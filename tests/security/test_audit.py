@@ -14,7 +14,8 @@ from tests.conftest import CreateDatabase
 from tests.contract.asking import ADMIN_CLIENT, admin_token, bearer, claims, token
 from tests.contract.exchanging import BILLING, ORDERS, STOCK, api, shop
 from tests.contract.test_users import GOOD_PASSWORD
-from tests.security.instance import Instance, instance
+from tests.dpop.proving import Prover
+from tests.security.instance import ISSUER, Instance, instance
 from tests.service import DEFAULT_CLIENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -124,6 +125,28 @@ async def test_token_exchange(idp: Instance, http: httpx.AsyncClient) -> None:
     assert await recorded(idp, answer) == [event("exchange.refused", "refused", name, None, name)]
     answer = await at.exchange(subject_token, audience=ORDERS)
     assert await recorded(idp, answer) == [event("token.refused", "refused", orders, orders, orders)]
+
+
+async def test_a_bound_token_without_its_key(idp: Instance, http: httpx.AsyncClient) -> None:
+    """Whoever has it may have stolen it: as a bearer token, without a proof, with the proof of another key."""
+    user, client = await builders.user(idp.directory), await builders.client(idp.directory, **ADMIN_CLIENT)
+    owner, thief = Prover(http, ISSUER), Prover(http, ISSUER)
+    bound = await owner.token(client, grant_type="password", username=user.email, password=PASSWORD)
+    name = client.client.client_id
+    for refused in (
+        await http.get("/users/me", headers=bearer(bound)),
+        await http.get("/users/me", headers={"Authorization": f"DPoP {bound}"}),
+        await thief.send("/users/me", "GET", access_token=bound),
+    ):
+        assert refused.status_code == 401
+        assert await recorded(idp, refused) == [event("dpop.unproved", "refused", name, user.id, name)]
+
+
+async def test_a_client_that_must_prove_a_key_and_does_not(idp: Instance, http: httpx.AsyncClient) -> None:
+    client = await builders.client(idp.directory, dpop_bound_access_tokens=True)
+    refused = await http.post("/token", data={"grant_type": "client_credentials"}, auth=client.auth)
+    name = client.client.client_id
+    assert await recorded(idp, refused) == [event("dpop.unproved", "refused", name, None, name)]
 
 
 @pytest.mark.parametrize(

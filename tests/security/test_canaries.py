@@ -17,11 +17,17 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from idp.cli.directories import directories
+from idp.protocol.assertion import CLIENT_ASSERTION_TYPE, JWT_BEARER
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
+from idp.protocol.token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE
 from keys.sealing import Sealed, Sealer, SealingKey
 from tests import builders
+from tests.asserting import KeyedClient, Workload, keyed_client
 from tests.contract.asking import bearer
+from tests.contract.exchanging import ORDERS
+from tests.contract.test_jwt_bearer import workload
+from tests.dpop.proving import Prover
 from tests.operation.serving import environment, serving, settings_of
 from tests.service import DEFAULT_CLIENT
 
@@ -96,6 +102,13 @@ class Requests:
         for name in ("grant_type", "client_id", "client_secret", "username", "password", "scope", "resource", secret):
             form = {"grant_type": "password", "username": "a", "password": "b"} | {name: secret}
             self.send("POST", "/token", data=form)
+        for form in (
+            {"grant_type": JWT_BEARER, "assertion": secret},
+            {"client_assertion_type": CLIENT_ASSERTION_TYPE, "client_assertion": secret},
+            {"client_assertion_type": secret, "client_assertion": secret},
+        ):
+            self.send("POST", "/token", data=form)
+        self.send("GET", "/users/me", headers={"Authorization": f"DPoP {secret}", "DPoP": secret})
         self.send("POST", "/token", content=secret)
         self.send("POST", "/token", auth=(secret, secret), data={"grant_type": "client_credentials"})
         self.send("POST", "/token", auth=("somebody", secret), data={"grant_type": "client_credentials"})
@@ -105,6 +118,31 @@ class Requests:
         for path in (f"/{secret}", f"/users/me?access_token={secret}", f"/admin/clients/{secret}", "/healthz"):
             self.send("GET", path, headers={"User-Agent": secret, "Cookie": f"a={secret}", "Origin": secret})
         self.send(secret.upper().replace("_", "").replace("-", "")[:20], "/healthz")
+
+    def by_keys(self, keyed: KeyedClient, job: Workload, prover: Prover) -> None:
+        """What others sign, each used where it is good and once more; and tokens as subject tokens."""
+        shown = {"assertion": keyed.assertion(), "outside token": job.token(jti="1"), "proof": prover.proof()}
+        for name, secret in shown.items():
+            self._canaries.know(name, secret)
+        wanted = self.send("POST", "/token", data=keyed.form(), headers={"DPoP": shown["proof"]})
+        prover.nonce = wanted.headers["dpop-nonce"]
+        proof = self._canaries.know("proof with a nonce", prover.proof())
+        bound = [
+            self.send("POST", "/token", data=job.form(shown["outside token"]), headers={"DPoP": proof})
+            for _ in range(2)
+        ]
+        assert [answer.is_success for answer in bound] == [True, False]
+        own = self.token(**keyed.form(shown["assertion"]))
+        self.send("POST", "/introspect", data=keyed.form(shown["assertion"], token=own))
+        exchange = {"grant_type": TOKEN_EXCHANGE, "subject_token": own, "subject_token_type": ACCESS_TOKEN}
+        self.token(**keyed.form(**exchange))
+        for wrong in (
+            {"subject_token": own + "x"},
+            {"audience": own},
+            {"actor_token": own},
+            {"subject_token_type": own},
+        ):
+            self.send("POST", "/token", data=keyed.form(**exchange | wrong))
 
     def administer(self, headers: dict[str, str]) -> None:
         """The admin API, with secrets where they belong and where they do not."""
@@ -189,6 +227,15 @@ async def test_no_secret_comes_out(empty_database: str, tmp_path: Path) -> None:
             user = await builders.user(directory, roles=("admin",), password=password)
             grants = frozenset({"password", "client_credentials"})
             client = await builders.client(directory, scopes=("idp:admin",), grant_types=grants)
+            keyed = await keyed_client(
+                directory,
+                own.issuer,
+                grant_types=frozenset({TOKEN_EXCHANGE, "client_credentials"}),
+                resource_ids=(ORDERS,),
+                audiences=(ORDERS,),
+                may_introspect=True,
+            )
+            job = await workload(directory, own.issuer, single_use=True)
         canaries.know("client secret", client.secret)
         with httpx.Client(base_url=process.url) as http:
             requests = Requests(http, canaries)
@@ -201,6 +248,8 @@ async def test_no_secret_comes_out(empty_database: str, tmp_path: Path) -> None:
             requests.send("GET", "/users/me", headers=bearer(everyday))
             requests.send("GET", "/users/me", headers=bearer(everyday[:-5]))
             requests.administer(bearer(token))
+            async with httpx.AsyncClient() as nobody:
+                requests.by_keys(keyed, job, Prover(nobody, own.issuer))
             for number, secret in enumerate((password, client.secret, everyday)):
                 http.headers["X-Forwarded-For"] = f"198.51.100.{number}"  # else throttled
                 requests.misplaced(secret)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import ADMIN_SCOPE
-from idp.protocol.token_exchange import GRANT_TYPE
+from idp.protocol.token_exchange import TOKEN_EXCHANGE
 from tests import builders
 from tests.builders import ConfidentialClient
 from tests.contract.asking import bearer, claims, header, token, token_of
@@ -201,5 +201,5 @@ class TestNothingGrows:
         assert answer.json()["expires_in"] == soon - found["iat"]
 
     async def test_nothing_to_come_back_with(self, http: httpx.AsyncClient, directory: Directories) -> None:
-        at = await shop(http, directory, grant_types=frozenset({GRANT_TYPE, "refresh_token"}))
+        at = await shop(http, directory, grant_types=frozenset({TOKEN_EXCHANGE, "refresh_token"}))
         assert "refresh_token" not in (await at.exchange(await at.subject_token())).json()

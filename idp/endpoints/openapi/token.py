@@ -4,7 +4,7 @@ from idp.endpoints.openapi.builders import Json, array, operation, record, reque
 from idp.endpoints.openapi.security import CLIENT
 from idp.grants import GRANTS
 from idp.protocol.assertion import CLIENT_ASSERTION_TYPE, JWT_BEARER
-from idp.protocol.token_exchange import ACCESS_TOKEN, GRANT_TYPE, TOKEN_TYPES
+from idp.protocol.token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE, TOKEN_TYPES
 from idp.protocol.tokens import BEARER, DPOP
 
 _ERRORS = (
@@ -240,7 +240,7 @@ PATHS: Json = {
                         "scope": "orders:read",
                     },
                     "an API that was sent a token": {
-                        "grant_type": GRANT_TYPE,
+                        "grant_type": TOKEN_EXCHANGE,
                         "client_id": "orders",
                         "client_secret": "the secret that was shown once",
                         "subject_token": _EXAMPLE,
