@@ -23,7 +23,7 @@ from idp.endpoints.admin_clients import client_record
 from idp.endpoints.instants import rfc3339
 from idp.grants import GRANTS
 from idp.protocol.audit import OPERATOR
-from idp.protocol.client import Client
+from idp.protocol.client import PRIVATE_KEY_JWT, Client
 
 _PAGE = 1_000
 _ONCE = "\nThe secret is shown this once."
@@ -59,13 +59,20 @@ def add(
     on_directories(data_dir, lambda directory: directory.clients.add(client, secret, OPERATOR))
     record = client_record(client) | ({"client_secret": made} if made else {})
     text = f"Registered the client {safe(client_id)}.\n{fields(record)}" + (_ONCE if made else "")
-    show(record, as_json=as_json, text=text + _not_answered_yet(client))
+    show(record, as_json=as_json, text=text + _not_answered_yet(client) + _unused_keys(client))
 
 
 def _not_answered_yet(client: Client) -> str:
     """Clients can be prepared for grants that this version does not answer to; whoever does it should know."""
     coming = client.grant_types - {grant.grant_type for grant in GRANTS}
     return f"\nThis version does not answer to {', '.join(sorted(coming))} yet." if coming else ""
+
+
+def _unused_keys(client: Client) -> str:
+    """Keys alone change nothing, and a secret that was made beside them would be the one credential."""
+    has_keys = client.jwks is not None or client.jwks_uri is not None
+    unused = has_keys and client.token_endpoint_auth_method != PRIVATE_KEY_JWT
+    return f"\nIts keys are not used: that takes --auth-method {PRIVATE_KEY_JWT}." if unused else ""
 
 
 def _new_client(client_id: str, public: bool, metadata: dict[str, Any]) -> Client:
@@ -139,7 +146,7 @@ def update(client_id: str, lists: tuple[str, ...], data_dir: Path | None, as_jso
     client = on_directories(data_dir, change)
     record = client_record(client)
     text = f"Changed the client {safe(client_id)}.\n{fields(record)}"
-    show(record, as_json=as_json, text=text + _no_secret_yet(client))
+    show(record, as_json=as_json, text=text + _no_secret_yet(client) + _unused_keys(client))
 
 
 def _no_secret_yet(client: Client) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 from idp.protocol.ports import Clock
 from idp.protocol.tokens import FAMILY_CLAIM
 from idp.store.revoked_tokens import RevokedTokens
-from idp_verifier import Claims, KeySet, verify_token
+from idp_verifier import Claims, InvalidClaims, KeySet, verify_token
 from keys.keyring import JwkSet, Keyring
 
 
@@ -38,7 +38,10 @@ class IssuedTokens:
         """The claims of a token for one of these audiences. Raises VerificationError or NoSigningKeyError."""
         now = self.clock()
         keyset = self._parsed.of(self.keyring.jwks(now))
-        return verify_token(token, keyset, issuer=self.issuer, audience=audience, now=now)
+        claims = verify_token(token, keyset, issuer=self.issuer, audience=audience, now=now)
+        if "\0" in claims.sub + claims.client_id + claims.jti:  # a predecessor's: PostgreSQL cannot be asked for it
+            raise InvalidClaims("a name in the token contains a NUL character")
+        return claims
 
     async def is_revoked(self, claims: Claims) -> bool:
         """Whether the token, or the family that it goes with, has ended. Raises DatabaseUnavailable.

@@ -49,17 +49,20 @@ class Workloads:
 
     async def accept(self, assertion: str, client_id: str, origin: Origin) -> None:
         """Accepts the token for this client, once if its rule says so. Raises as `client_of` does."""
-        verified = await self._verified(assertion, client_id, origin)
+        verified = await self._verified(assertion, client_id, origin, asks=client_id)
         jwt, issuer = verified.jwt, verified.rule.issuer
         if verified.rule.single_use and not await self._use(jwt, issuer, verified.until):
-            raise self._refused(RefusedJwt("The JWT was used before: each is good once."), issuer, origin)
+            raise self._refused(RefusedJwt("The JWT was used before: each is good once."), issuer, origin, client_id)
         detail = {"issuer": issuer, "subject": jwt.text("sub")}
         self.audit.record(AuditEvent("assertion.accepted", "success", origin, client_id, client_id, client_id, detail))
 
     async def _use(self, jwt: SignedJwt, issuer: str, until: float) -> bool:
         return await self.used_ids.use(f"issuer {issuer}", jwt.text("jti"), until)
 
-    async def _verified(self, assertion: str, named: str | None, origin: Origin) -> _Verified:
+    async def _verified(
+        self, assertion: str, named: str | None, origin: Origin, *, asks: str | None = None
+    ) -> _Verified:
+        """`asks` is the client that is known to ask: one that was only named may be anybody's word."""
         rules: Sequence[TrustedIssuer] = ()
         try:
             jwt = read_jwt(assertion)
@@ -67,7 +70,7 @@ class Workloads:
             return await self._decided(jwt, [rule for rule in rules if rule.fits(jwt, self.issuer)], named)
         except RefusedJwt as refusal:
             issuer = rules[0].issuer if rules else None  # an unknown one may be anything that a stranger sent
-            raise self._refused(refusal, issuer, origin) from None
+            raise self._refused(refusal, issuer, origin, asks) from None
 
     async def _rules_of(self, jwt: SignedJwt) -> Sequence[TrustedIssuer]:
         """Our own tokens vouch for nobody, whatever the rules say: whoever gets one could make it last for ever."""
@@ -84,7 +87,7 @@ class Workloads:
         until = check_outside_token(jwt, single_use=rule.single_use, now=self.clock(), skew=self.skew)
         return _Verified(jwt, rule, until)
 
-    def _refused(self, refusal: RefusedJwt, issuer: str | None, origin: Origin) -> InvalidGrantError:
+    def _refused(self, refusal: RefusedJwt, issuer: str | None, origin: Origin, asks: str | None) -> InvalidGrantError:
         detail = {"reason": str(refusal), **({"issuer": issuer} if issuer else {})}
-        self.audit.record(AuditEvent("assertion.refused", "failure", origin, None, None, None, detail))
+        self.audit.record(AuditEvent("assertion.refused", "failure", origin, asks, asks, asks, detail))
         return InvalidGrantError(str(refusal))

@@ -122,6 +122,11 @@ class TestClientsWithKeys:
         back = idp.json("clients", "update", "robot", "--jwks", jwks)
         assert (back["jwks"], back["jwks_uri"]) == (made["jwks"], None)
 
+    def test_keys_that_are_not_used(self, idp: Idp, jwks: Path) -> None:
+        note = "Its keys are not used: that takes --auth-method private_key_jwt."
+        assert note in idp.ok("clients", "add", "robot", "--jwks", jwks).out
+        assert note not in idp.ok("clients", "update", "robot", "--auth-method", "private_key_jwt").out
+
     def test_a_client_may_turn_to_keys_and_back(self, idp: Idp, jwks: Path) -> None:
         idp.ok("clients", "add", "robot")
         idp.ok("clients", "update", "robot", "--auth-method", "private_key_jwt", "--jwks", jwks)

@@ -7,12 +7,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.throttle import ACCOUNT
 from tests import builders
 from tests.builders import PASSWORD
 from tests.conftest import CreateDatabase
 from tests.contract.asking import ADMIN_CLIENT, admin_token, bearer, claims, token
 from tests.contract.exchanging import BILLING, ORDERS, STOCK, api, shop
+from tests.contract.test_jwt_bearer import workload
 from tests.contract.test_users import GOOD_PASSWORD
 from tests.dpop.proving import Prover
 from tests.security.instance import ISSUER, Instance, instance
@@ -125,6 +127,22 @@ async def test_token_exchange(idp: Instance, http: httpx.AsyncClient) -> None:
     assert await recorded(idp, answer) == [event("exchange.refused", "refused", name, None, name)]
     answer = await at.exchange(subject_token, audience=ORDERS)
     assert await recorded(idp, answer) == [event("token.refused", "refused", orders, orders, orders)]
+
+
+async def test_an_outside_token(idp: Instance, http: httpx.AsyncClient) -> None:
+    """Of a refused one, the client that is known to ask: by its own credentials, or by a token that was good once."""
+    job = await workload(idp.directory, ISSUER, single_use=True)
+    name, form = job.client_id, job.form(job.token(jti="1"))
+    accepted = await recorded(idp, await http.post("/token", data=form))
+    assert accepted[0] == event("assertion.accepted", "success", name, name, name)
+    again = await http.post("/token", data=form)
+    assert await recorded(idp, again) == [event("assertion.refused", "failure", name, name, name)]
+    stranger = await builders.client(idp.directory, grant_types=frozenset({JWT_BEARER}))
+    name = stranger.client.client_id
+    stolen = await http.post("/token", data=job.form(), auth=stranger.auth)
+    assert await recorded(idp, stolen) == [event("assertion.refused", "failure", name, name, name)]
+    named = await http.post("/token", data=job.form(client_id="somebody"))
+    assert await recorded(idp, named) == [event("assertion.refused", "failure")]
 
 
 async def test_a_bound_token_without_its_key(idp: Instance, http: httpx.AsyncClient) -> None:

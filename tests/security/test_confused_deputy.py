@@ -96,6 +96,8 @@ class TestWhatIsPresented:
             {"family_id": NOBODY},
             {"sub": NOBODY},
             {"sub": "nobody"},
+            {"sub": "no\0body"},
+            {"jti": "no\0body"},
             {"auth_time": None},
         ],
         ids=str,
