@@ -3,7 +3,8 @@
 from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.audience import granted_audience
 from idp.protocol.authorization import Authorization, TokenRequest
-from idp.protocol.errors import OAuth2Error
+from idp.protocol.client import ADMIN_SCOPE
+from idp.protocol.errors import InvalidScopeError, OAuth2Error
 from idp.protocol.ports import Ports
 from idp.protocol.scope import granted_scope
 
@@ -22,6 +23,8 @@ class JwtBearerGrant:
         client = request.client
         assertion = request.required("assertion")
         scope = granted_scope(request.scope, client)
+        if ADMIN_SCOPE in scope:  # whoever runs the outside issuer would be an administrator of this server
+            raise InvalidScopeError(f"The scope '{ADMIN_SCOPE}' needs credentials of the client's own.")
         audience = granted_audience(request.resources, scope, client, self._issuer)
         await self._workloads.accept(assertion, client.client_id, request.origin)
         return Authorization(client, scope, audience)

@@ -12,6 +12,7 @@ import pytest
 from idp.cli.directories import Directories
 from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.audit import OPERATOR
+from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.trusted_issuer import TrustedIssuer
 from idp_verifier.testing import JWKS_PATH, LocalIssuer, Signer
 from tests import builders
@@ -64,6 +65,16 @@ class TestGood:
         assert (await http.post("/token", data=job.form(scope="read"))).json()["scope"] == "read"
         assert_refused(await http.post("/token", data=job.form(scope="idp:admin")), "invalid_scope")
         assert_refused(await http.post("/token", data=job.form(resource="https://other.example")), "invalid_target")
+
+    async def test_never_the_administration_of_this_server(
+        self, http: httpx.AsyncClient, service: Service, directory: Directories
+    ) -> None:
+        """Or whoever runs the outside issuer would be an administrator here."""
+        metadata = {"token_endpoint_auth_method": "none", "grant_types": GRANTS, "scopes": ("read", ADMIN_SCOPE)}
+        client = (await builders.client(directory, **metadata)).client
+        job = await workload(directory, service.url, client=client)
+        assert_refused(await http.post("/token", data=job.form(scope=ADMIN_SCOPE)), "invalid_scope")
+        assert (await http.post("/token", data=job.form())).json()["scope"] == "read"
 
     async def test_again_until_it_expires(self, http: httpx.AsyncClient, job: Workload) -> None:
         """As Kubernetes has it: one token in a file, renewed now and then."""
