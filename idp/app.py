@@ -264,16 +264,17 @@ def _lifespan(
                 yield
             finally:
                 measuring.cancel()
+                parts.measure()
                 access_log.flush()
 
     return lifespan
 
 
 async def _measure_for_ever(parts: Parts) -> None:
-    """Keeps the gauges true in every worker, whichever of them is asked for the metrics."""
+    """Keeps the metrics true in every worker, whichever of them is asked, a little at a time."""
     while True:
         parts.measure()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.1)
 
 
 def _behind_proxies(app: ASGIApp, proxies: tuple[str, ...]) -> ASGIApp:

@@ -13,7 +13,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-import email_validator
 import idna
 from confusable_homoglyphs import categories
 
@@ -44,12 +43,6 @@ _SHARED_SCRIPTS = frozenset({"COMMON", "INHERITED"})
 _USERNAME_PUNCTUATION = frozenset("._-")
 _USERNAME_CATEGORIES = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
 
-# Domains that cannot get mail from the Internet (RFC 6761, RFC 6762) and yet name people: on a developer's
-# machine, in tests and on private networks. The list is the library's documented knob.
-email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = [
-    name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name not in {"local", "localhost", "test"}
-]
-
 
 class InvalidIdentity(ValueError):  # noqa: N818 - an answer rather than an error
     """This text cannot name an account. The message is one sentence for whoever typed it."""
@@ -76,6 +69,12 @@ def parse_email(text: str) -> Email:
 
     Raises InvalidIdentity.
     """
+    import email_validator  # slow to import, and no login needs it
+
+    # Domains that cannot get mail from the Internet (RFC 6761, RFC 6762) and yet name people: on a developer's
+    # machine, in tests and on private networks. The list is the library's documented knob.
+    special = email_validator.SPECIAL_USE_DOMAIN_NAMES
+    special[:] = [name for name in special if name not in {"local", "localhost", "test"}]
     typed = _compatible(text, EMAIL_LENGTH, "An e-mail address")
     try:
         # Without `globally_deliverable` a domain of one label will do: admin@localhost.
