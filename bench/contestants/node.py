@@ -24,7 +24,7 @@ _ASKED = Asked(
 def _start(ground: Ground, name: str, processes: int) -> Iterator[Server]:
     port = free_port()
     orders = {
-        "library": str(npm_package("oidc-provider", 9) / "lib" / "index.js"),
+        "module": str(npm_package("oidc-provider", 9) / "lib" / "index.js"),
         "port": port,
         "processes": processes,
         "client": CLIENT,

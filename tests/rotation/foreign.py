@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from tests.interop import programs
-from tests.interop.recipes.library import Library
+from tests.interop.recipes.asked_program import Library
 from tests.rotation.connections import Peer
 from tests.rotation.installation import AUDIENCE, MAX_AGE, SKEW, Installation, free_port
 from tests.rotation.verifiers import JWKS_PATH, Verifier

@@ -5,14 +5,12 @@
 The application finds the Claims in `scope["idp_verifier.claims"]`, for WebSockets too.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from idp_verifier.bearer import PCHAR, Gateway, Refusal, Request, Target, TokenCookie
-from idp_verifier.guard import CLAIMS, TEXT, Guard, OpenPaths
-from idp_verifier.resource import METADATA_HEADERS, ProtectedResource
-from idp_verifier.verifier import Verifier
+from idp_verifier.bearer import PCHAR, Gateway, Refusal, Request, Target
+from idp_verifier.guard import CLAIMS, Instead, Middleware, refused
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,32 +40,10 @@ ASGI = Gateway(_method, _header, _target)
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 
-class BearerMiddleware:
-    """Lets through what has a good token with all of `scopes`, and `role`; and what goes to one of `open_paths`.
+class BearerMiddleware(Middleware[App]):
+    """Lets through what has a good token; see Middleware for what it can be told."""
 
-    With `resource` it also answers at the path of its metadata (RFC 9728 §3). CORS belongs outside of it: a
-    browser asks for permission without a token. `cookie` and `base_url` are those of Guard.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        verifier: Verifier,
-        *,
-        scopes: Collection[str] = (),
-        role: str | None = None,
-        open_paths: Iterable[str] = (),
-        cookie: TokenCookie | None = None,
-        resource: ProtectedResource | None = None,
-        base_url: str | None = None,
-    ) -> None:
-        self._app = app
-        self._guard = Guard(ASGI, verifier, cookie=cookie, resource=resource, base_url=base_url)
-        self._scopes = tuple(scopes)
-        self._role = role
-        self._open = OpenPaths.parse(open_paths)
-        self._metadata_path = resource and resource.metadata_path
-        self._metadata = resource.document() if resource else b""
+    gateway = ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         instead = None if scope["type"] == "lifespan" else await self._instead(scope)
@@ -77,17 +53,17 @@ class BearerMiddleware:
             for message in _messages(scope, *instead):
                 await send(message)
 
-    async def _instead(self, scope: Scope) -> tuple[int, Mapping[str, str], bytes] | None:
+    async def _instead(self, scope: Scope) -> Instead | None:
         """What is answered in place of the application: status, header, body."""
         path = scope["path"]
         if path == self._metadata_path and _method(scope) in {"GET", "HEAD"}:
-            return 200, METADATA_HEADERS, self._metadata
+            return self._metadata
         if path.removeprefix(scope.get("root_path", "")) in self._open:
             return None
         try:
             scope[CLAIMS] = await self._guard.admit(scope, self._scopes, self._role)
         except Refusal as refusal:
-            return refusal.status, TEXT | refusal.headers, refusal.detail.encode()
+            return refused(refusal)
         return None
 
 

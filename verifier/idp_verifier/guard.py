@@ -1,19 +1,20 @@
 """What every face does with a request, be its framework asynchronous or not."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
-from idp_verifier.bearer import Bearer, Gateway, Request, TokenCookie
+from idp_verifier.bearer import Bearer, Gateway, Refusal, Request, TokenCookie
 from idp_verifier.claims import Claims
 from idp_verifier.errors import VerificationError
-from idp_verifier.resource import ProtectedResource, demand_base
+from idp_verifier.resource import METADATA_HEADERS, ProtectedResource, demand_base
 from idp_verifier.verifier import Verifier
 
 CLAIMS = "idp_verifier.claims"
 """The key under which the middlewares leave the Claims, in ASGI's scope and in WSGI's environ."""
-TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-"""The form in which the middlewares answer who is not let in."""
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+T = TypeVar("T")
 
 
 class Guard:
@@ -89,3 +90,42 @@ class OpenPaths:
             return True
         # What lies behind may well resolve the dots, and then it is another path that was opened.
         return path.startswith(self.beneath) and not _DOT_SEGMENT.search(path)
+
+
+Instead = tuple[int, Mapping[str, str], bytes]
+"""What is answered in place of the application: status, header, body."""
+
+
+def refused(refusal: Refusal) -> Instead:
+    """How the middlewares answer who is not let in."""
+    return refusal.status, _TEXT | refusal.headers, refusal.detail.encode()
+
+
+class Middleware(Generic[T]):
+    """Lets through what has a good token with all of `scopes`, and `role`; and what goes to one of `open_paths`.
+
+    With `resource` it also answers at the path of its metadata (RFC 9728 §3). CORS belongs outside of it: a
+    browser asks for permission without a token. `cookie` and `base_url` are those of Guard.
+    """
+
+    gateway: ClassVar[Gateway]
+
+    def __init__(
+        self,
+        app: T,
+        verifier: Verifier,
+        *,
+        scopes: Collection[str] = (),
+        role: str | None = None,
+        open_paths: Iterable[str] = (),
+        cookie: TokenCookie | None = None,
+        resource: ProtectedResource | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        self._app = app
+        self._guard = Guard(self.gateway, verifier, cookie=cookie, resource=resource, base_url=base_url)
+        self._scopes = tuple(scopes)
+        self._role = role
+        self._open = OpenPaths.parse(open_paths)
+        self._metadata_path = resource and resource.metadata_path
+        self._metadata: Instead = 200, METADATA_HEADERS, resource.document() if resource else b""

@@ -13,32 +13,12 @@ from typing import Any
 import pytest
 
 from idp_verifier import KeysUnavailable, UnknownKey, Verifier
+from idp_verifier.fake_issuer import Clock
 from idp_verifier.testing import JWKS_PATH, Answer, LocalIssuer, Signer
 
 AUDIENCE = "https://api.example.com"
 NOW = 1_800_000_000
 TLS = ssl.create_default_context()  # dear to make, and the same for all
-
-
-class Clock:
-    """POSIX seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def issuer(clock: Clock) -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256", clock=clock) as issuer:
-        yield issuer
 
 
 @pytest.fixture

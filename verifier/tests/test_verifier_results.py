@@ -3,7 +3,6 @@
 import random
 import ssl
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,38 +17,12 @@ from idp_verifier import (
     Verifier,
     WrongAudience,
 )
+from idp_verifier.fake_issuer import Clock
 from idp_verifier.jwk import VerificationKey
 from idp_verifier.testing import LocalIssuer, Signer, access_token_claims
 
 AUDIENCE = "https://api.example.com"
 TLS = ssl.create_default_context()  # dear to make, and the same for all
-
-
-class Clock:
-    """POSIX seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def issuer(clock: Clock) -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256", clock=clock) as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
-        yield verifier
 
 
 @pytest.fixture

@@ -4,49 +4,20 @@ import asyncio
 import json
 import logging
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from idp_verifier import InvalidSignature, KeysUnavailable, UnknownKey, Verifier
 from idp_verifier.discovery import metadata_urls
+from idp_verifier.fake_issuer import Clock
 from idp_verifier.fetch import MAX_BODY_OCTETS
 from idp_verifier.testing import JWKS_PATH, METADATA_PATH, Answer, LocalIssuer, Signer, access_token_claims, base64url
 
 AUDIENCE = "https://api.example.com"
-TLS = ssl.create_default_context()  # dear to make, and the same for all
 OPENID_PATH = "/.well-known/openid-configuration"
-
-
-class Clock:
-    """POSIX seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def issuer(clock: Clock) -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256", clock=clock) as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
-        yield verifier
 
 
 def fetches(issuer: LocalIssuer) -> int:

@@ -12,6 +12,7 @@ from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, Verifie
 from idp_verifier.asgi import ASGI
 from idp_verifier.bearer import Bearer
 from idp_verifier.encoding import decode_base64url
+from idp_verifier.fake_issuer import Clock
 from idp_verifier.refresh import Refresher
 from idp_verifier.status import MAX_LIST_OCTETS, MAX_LIST_TOKEN_OCTETS, StatusList, StatusReference, status_reference
 from idp_verifier.testing import METADATA_PATH, STATUS_PATH, Answer, LocalIssuer, Signer, base64url, status_list_claims
@@ -21,32 +22,11 @@ PATH = STATUS_PATH
 TLS = ssl.create_default_context()  # dear to make, and the same for all
 
 
-class Clock:
-    """POSIX seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def issuer(clock: Clock) -> Iterator[LocalIssuer]:
     with LocalIssuer("ES256", clock=clock) as issuer:
         publish(issuer, b"\0\0")
         yield issuer
-
-
-@pytest.fixture
-def verifier(issuer: LocalIssuer, clock: Clock) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS) as verifier:
-        yield verifier
 
 
 def lst(octets: bytes) -> str:

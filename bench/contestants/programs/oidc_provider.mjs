@@ -11,7 +11,7 @@ function privateKey() {
 }
 
 async function serve(jwk) {
-  const { default: Provider } = await import(pathToFileURL(orders.library).href);
+  const { default: Provider } = await import(pathToFileURL(orders.module).href);
   const [client_id, client_secret] = orders.client;
   const provider = new Provider(`http://localhost:${orders.port}`, {
     jwks: { keys: [JSON.parse(jwk)] },

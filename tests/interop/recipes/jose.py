@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from tests.interop import programs
 from tests.interop.pages import files_of, fitted
-from tests.interop.recipes.library import library
+from tests.interop.recipes.asked_program import library
 from tests.interop.recipes.recipe import Place, Recipe, Verifier
 
 _PAGE = "jose.md"
