@@ -25,6 +25,7 @@ from idp.directory.passwords import Passwords
 from idp.directory.people import People
 from idp.directory.remote_keys import key_set_fetcher
 from idp.directory.subject_tokens import SubjectTokens
+from idp.directory.swaps import Swaps
 from idp.directory.workloads import Workloads
 from idp.endpoints import answers, health
 from idp.endpoints.admin_audit import AdminAuditEndpoint
@@ -181,7 +182,8 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     )
     requests = ClientRequests(clients, assertions, parts.audit, clock)
     draw_status = parts.indices.draw if parts.indices else no_status
-    families = Families(store, parts.refresh_secret, settings.refresh_policy, clock, draw_status)
+    swaps = Swaps(store.refresh_families, idle_ttl=settings.refresh_policy.idle_ttl)
+    families = Families(store, swaps, parts.refresh_secret, settings.refresh_policy, clock, draw_status)
     subject_tokens = SubjectTokens(issued, store, parts.audit)
     supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens, workloads))
     token = TokenEndpoint(

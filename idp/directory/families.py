@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+from idp.directory.swaps import Swaps
 from idp.protocol.audit import AuditEvent, Outcome
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
@@ -12,7 +13,7 @@ from idp.protocol.ports import Clock
 from idp.protocol.refresh import NO_TOKEN, Family, Presentation, RefreshPolicy, excess, presentation
 from idp.protocol.status import DrawStatus, Status, no_status
 from idp.store import Aggregates, Store
-from idp.store.refresh_families import FamilyOfUser
+from idp.store.refresh_families import FamilyOfUser, Swap
 from keys.opaque import OpaqueTokens, digest
 
 _NOT_GOOD = "The refresh token is invalid, expired, revoked or another client's."
@@ -25,6 +26,7 @@ class Families:
     """What grants and endpoints do with families."""
 
     store: Store
+    swaps: Swaps
     tokens: Callable[[], OpaqueTokens]
     policy: RefreshPolicy
     clock: Clock
@@ -73,18 +75,18 @@ class Families:
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
         successor, status = self.tokens().new(family_id), self.draw_status()
-        swapped = await self.store.refresh_families.swap(
+        swap = Swap(
             family_id,
             request.client.client_id,
             digest(token),
             digest(successor),
             self.tokens().seal(token, successor) if self.policy.retry_window else None,
-            idle_ttl=self.policy.idle_ttl,
             scope=_asked_scope(request),
             audience=request.resources,
             dpop_jkt=request.dpop_jkt,
             status=status,
         )
+        swapped = await self.swaps.make(swap)
         if swapped:
             return _authorization(request, swapped, successor, status)
         return await self._contended(request, family_id, token)

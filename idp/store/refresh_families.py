@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import orjson
+
 from idp.protocol.refresh import NO_TOKEN, Family
 from idp.protocol.status import Status
 from idp.protocol.user import User
@@ -26,6 +28,26 @@ _LIVING = f"""select (list_id, idx, expires_at)::issued_status from unnest(f.sta
 _HAS_ROOM = f"(cardinality(f.statuses) < {MOST_STATUSES} or cardinality(array({_LIVING})) < {MOST_STATUSES})"
 LONGEST_ACCESS_TOKEN = 86400
 """Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A token of a family for its successor, both as digests, for the client that presents it.
+
+    `scope` and `audience` are what is asked for, and must have been granted; `dpop_jkt` is of the key that was proved,
+    and must be that of a family that is bound to one. `status` is that of the access token to be issued: it is there
+    for whatever ends the family after this.
+    """
+
+    family_id: UUID
+    client_id: str
+    presented: bytes
+    successor: bytes
+    sealed_successor: bytes | None = None
+    scope: Sequence[str] = ()
+    audience: Sequence[str] = ()
+    dpop_jkt: str | None = None
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,50 +101,27 @@ class RefreshFamilies:
             == 1
         )
 
-    async def swap(
-        self,
-        family_id: UUID,
-        client_id: str,
-        presented: bytes,
-        successor: bytes,
-        sealed_successor: bytes | None,
-        *,
-        idle_ttl: float,
-        scope: Sequence[str],
-        audience: Sequence[str],
-        dpop_jkt: str | None,
-        status: Status | None = None,
-    ) -> FamilyOfUser | None:
+    async def swap(self, swap: Swap, *, idle_ttl: float) -> FamilyOfUser | None:
         """Swaps the current token for its successor, in one statement; None when anything stands against it.
 
-        `presented` and `successor` are digests; `scope` and `audience` are what is asked for, and must have been
-        granted; `dpop_jkt` is of the key that was proved, and must be that of a family that is bound to one. `status`
-        is that of the access token to be issued: it is there for whatever ends the family after this.
+        The family is good for another `idle_ttl` seconds then. Whoever is at it is waited for.
         """
-        row = await self._executor.fetch_one(
-            f"""update refresh_families f set previous_digest = f.current_digest, current_digest = $4,
-                    sealed_successor = $5, rotated_at = clock_timestamp(),
-                    idle_until = clock_timestamp() + make_interval(secs => $6),
-                    statuses = {_with_status("$10", "$11", "$12")}
-                from users u
-                where f.id = $1 and f.client_id = $2 and f.current_digest = $3 and f.revoked_at is null
-                    and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
-                    and $7::text[] <@ f.scopes and $8::text[] <@ f.audiences
-                    and (f.dpop_jkt is null or f.dpop_jkt = $9)
-                    and u.id = f.user_id and u.is_active and {_HAS_ROOM}
-                returning {_COLUMNS}, {_USER_COLUMNS}""",
-            family_id,
-            client_id,
-            presented,
-            successor,
-            sealed_successor,
-            idle_ttl,
-            list(scope),
-            list(audience),
-            dpop_jkt,
-            *_values(status),
+        return (await self._swapped([swap], idle_ttl, "for update of f"))[0]
+
+    async def swap_free(self, swaps: Sequence[Swap], *, idle_ttl: float) -> Sequence[FamilyOfUser | None]:
+        """The same for many, in one statement and with one commit; in their order.
+
+        Nobody is waited for, lest one family hold up the others, or two such statements each other: None also for a
+        family that somebody else is at. Of several swaps of one family at most one is made.
+        """
+        return await self._swapped(swaps, idle_ttl, "for update of f skip locked")
+
+    async def _swapped(self, swaps: Sequence[Swap], idle_ttl: float, lock: str) -> Sequence[FamilyOfUser | None]:
+        rows = await self._executor.fetch_all(
+            _SWAP.format(lock=lock), idle_ttl, *(list(column) for column in zip(*map(_row, swaps), strict=True))
         )
-        return _family_of_user(row) if row else None
+        swapped = {row["place"]: _family_of_user(row) for row in rows}
+        return [swapped.get(place) for place in range(1, len(swaps) + 1)]
 
     async def add_status(self, family_id: UUID, status: Status) -> bool:
         """Keeps the status of one more access token. False when the family has ended, or is full."""
@@ -201,6 +200,44 @@ def _with_status(list_id: str, idx: str, expires_at: str) -> str:
 
 def _values(status: Status | None) -> tuple[int, int, float] | tuple[None, None, None]:
     return (status.list_id, status.idx, status.expires_at) if status else (None, None, None)
+
+
+_SWAP = f"""with good as materialized (
+        select s.*, {_USER_COLUMNS}
+        from unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::jsonb[], $8::jsonb[], $9::text[],
+                $10::bigint[], $11::integer[], $12::float8[]) with ordinality
+            as s (family_id, asking_client_id, presented, successor, sealed, scope, audience, proved_jkt,
+                list_id, idx, status_expires_at, place)
+            join refresh_families f on f.id = s.family_id
+            join users u on u.id = f.user_id
+        where f.client_id = s.asking_client_id and f.current_digest = s.presented and f.revoked_at is null
+            and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
+            and to_jsonb(f.scopes) @> s.scope and to_jsonb(f.audiences) @> s.audience
+            and (f.dpop_jkt is null or f.dpop_jkt = s.proved_jkt)
+            and u.is_active and {_HAS_ROOM}
+        {{lock}})
+    update refresh_families f set previous_digest = f.current_digest, current_digest = good.successor,
+        sealed_successor = good.sealed, rotated_at = clock_timestamp(),
+        idle_until = clock_timestamp() + make_interval(secs => $1),
+        statuses = {_with_status("good.list_id", "good.idx", "good.status_expires_at")}
+    from good where f.id = good.family_id
+    returning good.place, {_COLUMNS}, good.email, good.username, good.roles, good.is_active, good.created_at,
+        good.credentials_epoch"""
+"""What is locked is judged as it is then, whatever happened since the statement began; the update only follows."""
+
+
+def _row(swap: Swap) -> tuple[object, ...]:
+    return (
+        swap.family_id,
+        swap.client_id,
+        swap.presented,
+        swap.successor,
+        swap.sealed_successor,
+        orjson.dumps(swap.scope).decode(),
+        orjson.dumps(swap.audience).decode(),
+        swap.dpop_jkt,
+        *_values(swap.status),
+    )
 
 
 def _family_of_user(row: Row) -> FamilyOfUser:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from idp.directory.families import Families
+from idp.directory.swaps import Swaps
 from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
 from idp.protocol.client import Client
 from idp.protocol.errors import OAuth2Error
@@ -34,7 +35,7 @@ async def families_on(store: Store, policy: RefreshPolicy = _DEFAULT) -> Familie
     """The families of this database, as an instance with these settings sees them."""
     secret = RefreshTokenSecret(store, SEALER)
     await secret.start()
-    return Families(store, secret, policy, time.time)
+    return Families(store, Swaps(store.refresh_families, idle_ttl=policy.idle_ttl), secret, policy, time.time)
 
 
 async def person(store: Store) -> User:

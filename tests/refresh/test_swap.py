@@ -1,9 +1,10 @@
-"""The one statement that swaps a token, against the pure decision: it swaps exactly what is `CURRENT`."""
+"""The one statement that swaps tokens, against the pure decision: it swaps exactly what is `CURRENT`, whether it is
+asked for one swap or for several together."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,9 +14,10 @@ from idp.protocol.client import Client
 from idp.protocol.refresh import Presentation, excess, presentation
 from idp.protocol.user import User
 from idp.store import Store
+from idp.store.refresh_families import FamilyOfUser, Swap
 from tests.refresh.beginning import client_of, person
 
-WINDOW = 30
+WINDOW, IDLE_TTL = 30, 60
 SCOPE, AUDIENCE = ("read", "write"), ("https://one.example", "https://two.example")
 
 
@@ -27,11 +29,24 @@ class World:
     client: Client
     another: Client
     user: User
+    swap: Callable[[Swap], Awaitable[FamilyOfUser | None]]
 
 
-@pytest.fixture
-async def world(store: Store) -> World:
-    return World(store, await client_of(store), await client_of(store), await person(store))
+@pytest.fixture(params=["alone", "together"])
+async def world(store: Store, request: pytest.FixtureRequest) -> World:
+    families = store.refresh_families
+
+    async def alone(swap: Swap) -> FamilyOfUser | None:
+        return await families.swap(swap, idle_ttl=IDLE_TTL)
+
+    async def together(swap: Swap) -> FamilyOfUser | None:
+        stranger = Swap(uuid4(), swap.client_id, b"a", b"b")
+        nobodys, outcome, nobodys_either = await families.swap_free([stranger, swap, stranger], idle_ttl=IDLE_TTL)
+        assert (nobodys, nobodys_either) == (None, None)
+        return outcome
+
+    way = {"alone": alone, "together": together}[request.param]
+    return World(store, await client_of(store), await client_of(store), await person(store), way)
 
 
 def some(values: Sequence[str], more: str) -> st.SearchStrategy[tuple[str, ...]]:
@@ -117,17 +132,17 @@ async def judge(world: World, case: Case) -> bool:
     families = world.store.refresh_families
     before = await families.find(family_id)
     assert before
-    swapped = await families.swap(
+    swap = Swap(
         family_id,
         client_id,
         digests[case.token],
         digests["successor"],
         b"sealed",
-        idle_ttl=60,
         scope=case.scope,
         audience=case.audience,
         dpop_jkt=case.proved,
     )
+    swapped = await world.swap(swap)
     meaning = presentation(before.family, digests[case.token], client_id, case.proved, before.read_at, WINDOW)
     wanted = meaning is Presentation.CURRENT and excess(before.family, case.scope, case.audience) is None
     assert (swapped is not None) == wanted
@@ -138,7 +153,7 @@ async def judge(world: World, case: Case) -> bool:
         return False
     assert after.family == swapped.family
     assert after.family.rotated_at == pytest.approx(after.read_at, abs=2)
-    assert after.family.idle_until == pytest.approx((after.family.rotated_at or 0) + 60, abs=0.01)
+    assert after.family.idle_until == pytest.approx((after.family.rotated_at or 0) + IDLE_TTL, abs=0.01)
     assert after.family == replace(
         before.family,
         current_digest=digests["successor"],
@@ -155,18 +170,8 @@ async def test_s3_it_swaps_nothing_of_somebody_disabled(world: World) -> None:
     digests = {name: secrets.token_bytes(32) for name in ("current", "previous")}
     family_id = await insert(world, digests, Case())
     await world.store.users.set_active(world.user.id, False)
-    swapped = await world.store.refresh_families.swap(
-        family_id,
-        world.client.client_id,
-        digests["current"],
-        b"new",
-        None,
-        idle_ttl=60,
-        scope=(),
-        audience=(),
-        dpop_jkt=None,
-    )
-    assert swapped is None
+    swap = Swap(family_id, world.client.client_id, digests["current"], b"new")
+    assert await world.swap(swap) is None
 
 
 async def insert(world: World, digests: dict[str, bytes], case: Case) -> UUID:

@@ -13,7 +13,7 @@ import pytest
 from idp.housekeeping import BATCH, Housekeeping
 from idp.protocol.client import Client
 from idp.store import Aggregates, Store
-from idp.store.refresh_families import LONGEST_ACCESS_TOKEN
+from idp.store.refresh_families import LONGEST_ACCESS_TOKEN, Swap
 from idp.store.revoked_tokens import MOST_LEEWAY
 from tests.refresh.beginning import client_of, person
 from tests.store.observing import opened
@@ -64,17 +64,8 @@ async def made(store: Store, client: Client, count: int, *, expires: float = 864
 
 async def rotate(store: Store, client: Client, family: Rotating) -> None:
     successor, sealed = secrets.token_bytes(32), secrets.token_bytes(114)
-    swapped = await store.refresh_families.swap(
-        family.id,
-        client.client_id,
-        family.current,
-        successor,
-        sealed,
-        idle_ttl=86400,
-        scope=(),
-        audience=(),
-        dpop_jkt=None,
-    )
+    swap = Swap(family.id, client.client_id, family.current, successor, sealed)
+    swapped = await store.refresh_families.swap(swap, idle_ttl=86400)
     assert swapped
     family.current = successor
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -69,7 +70,7 @@ async def drawn(store: Store) -> Drawn:
 @pytest.fixture
 async def login(store: Store, drawn: Drawn) -> Login:
     plain = await families_on(store)
-    families = Families(store, plain.tokens, plain.policy, plain.clock, drawn)
+    families = replace(plain, draw_status=drawn)
     made = Login(families, await client_of(store), await person(store))
     await made.begin()
     return made

@@ -34,6 +34,7 @@ class Observer:
     async def sessions(self, condition: str = "true") -> int:
         """How many sessions the database under test has, of which the condition holds."""
         query = f"select count(*) from pg_stat_activity where application_name = $1 and {condition}"  # noqa: S608
+        await self.session.execute("select pg_stat_clear_snapshot()")  # a transaction sees them as it saw them first
         count = await self.session.fetchval(query, NAME)
         assert isinstance(count, int)
         return count
@@ -45,10 +46,10 @@ class Observer:
         assert isinstance(killed, int)
         return killed
 
-    async def until(self, condition: str) -> None:
-        """Waits until such a session is there."""
+    async def until(self, condition: str, count: int = 1) -> None:
+        """Waits until so many such sessions are there."""
         async with asyncio.timeout(5):
-            while not await self.sessions(condition):  # noqa: ASYNC110 - the server tells nobody
+            while await self.sessions(condition) < count:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,75 @@
+"""Swaps of refresh tokens on their way to the database, those that come together in one statement.
+
+A commit costs as much for one family as for fifty. The first to come goes at once; who comes while it is under way, or
+a moment after, goes with the next. So the busier it gets, the less each costs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from idp.store.database import DatabaseUnavailable
+from idp.store.refresh_families import FamilyOfUser, RefreshFamilies, Swap
+
+log = logging.getLogger(__name__)
+
+_MOST = 64
+"""Swaps in a statement."""
+_GAP = 0.005
+"""Seconds between the end of a statement and the next one."""
+_PATIENCE = 0.05
+"""Seconds after which a statement that does not come back holds up the next one no longer."""
+
+_Asked = tuple[Swap, asyncio.Future[FamilyOfUser | None]]
+
+
+class Swaps:
+    """Makes swaps in those families, which are good for another `idle_ttl` seconds then."""
+
+    def __init__(self, families: RefreshFamilies, *, idle_ttl: float) -> None:
+        self._families = families
+        self._idle_ttl = idle_ttl
+        self._waiting: list[_Asked] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def make(self, swap: Swap) -> FamilyOfUser | None:
+        """Swaps; None when anything stands against it. Raises DatabaseUnavailable."""
+        made: asyncio.Future[FamilyOfUser | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((swap, made))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+        # Alone, a swap that was not made waits for whoever was at its family, and fails for no reason but its own.
+        return await made or await self._families.swap(swap, idle_ttl=self._idle_ttl)
+
+    async def _send(self) -> None:
+        """Sends what waits, until nothing does."""
+        while self._waiting:
+            together, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            making = asyncio.create_task(self._make(together))
+            self._under_way.add(making)
+            making.add_done_callback(self._under_way.discard)
+            await asyncio.wait([making], timeout=_PATIENCE)
+            await asyncio.sleep(_GAP)
+        self._sending = None
+
+    async def _make(self, asked: Sequence[_Asked]) -> None:
+        """A request that is given up meanwhile takes its answer with it, not its swap: its client asks again."""
+        together = [(swap, made) for swap, made in asked if not made.cancelled()]
+        if not together:
+            return
+        outcomes: Sequence[FamilyOfUser | DatabaseUnavailable | None]
+        try:
+            outcomes = await self._families.swap_free([swap for swap, _ in together], idle_ttl=self._idle_ttl)
+        except DatabaseUnavailable as outage:
+            outcomes = [outage] * len(together)
+        except Exception as error:  # noqa: BLE001 - whose fault it is comes out when each goes alone
+            log.warning("refresh tokens are swapped one by one", extra={"error": type(error).__name__})
+            outcomes = [None] * len(together)
+        for (_, made), outcome in zip(together, outcomes, strict=True):
+            if made.cancelled():
+                continue
+            if isinstance(outcome, DatabaseUnavailable):
+                made.set_exception(outcome)
+            else:
+                made.set_result(outcome)
