@@ -112,6 +112,8 @@ def test_a_good_value(name: str, text: str, field: str, value: Any) -> None:
         ]),
         *(("IDP_DATABASE_URL", text, "percent-encoded") for text in [
             "postgresql://u:the-pass#word@db/idp", "postgresql://u:the-pass/word@db/idp",
+            "postgresql://u:the-password?x@db/idp", "postgresql://u:12?the-password@db/idp", "postgresql://u:x@db:port/idp",
+            "postgresql://u:x@db:99999/idp", "postgresql://u:x@a:5432,b:5432x/idp",
         ]),
         *(("IDP_KEY_ENCRYPTION_KEY", text, "32 bytes in base64") for text in [
             KEY[:-4], f"{KEY}AAAA", f"{KEY},", f'"{KEY}"', "the-password", "é", f"{KEY},{KEY[:-8]}",

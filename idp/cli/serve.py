@@ -23,7 +23,7 @@ from idp.store import schema
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes to serve with.")
 @click.option("--migrate", is_flag=True, help="Bring the schema up to date first.")
 def command(host: str, port: int, workers: int, migrate: bool) -> None:
-    """Runs the service, configured by IDP_* variables (see the README for the list)."""
+    """Runs the service, configured by IDP_* variables (docs/operations.md lists them)."""
     configured, unknown = settings.from_environment(os.environ)
     log.configure(configured.log_format, configured.log_level)
     for warning in [*configured.warnings, *(f"{name} is not a setting of this version." for name in unknown)]:
