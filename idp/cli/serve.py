@@ -57,6 +57,7 @@ def _counting_together(workers: int) -> Iterator[None]:
 def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int) -> int:
     """Serves until it is told to stop. Gives the exit code."""
     from idp import app, metrics  # not earlier, see above
+    from idp.parts import Parts
 
     host, port = sockets[0].getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -68,7 +69,7 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
         with explained():
             # Read anew, for workers that replace others after SIGHUP: files with secrets may have changed.
             current, _ = settings.from_environment(os.environ)
-            application = app.build(current, app.parts(current, workers=workers))
+            application = app.build(current, Parts.of(current, workers=workers))
             return run_in_process(application, sockets, ready)
 
     if workers == 1:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from idp import app
 from idp.audit import AuditQueue
 from idp.cli.directories import Directories, directories
+from idp.parts import Parts
 from idp.passwords.pool import HashPool
 from idp.store import Store
 from tests.service import settings_for
@@ -62,7 +63,7 @@ async def instance(dsn: str, **changes: object) -> AsyncIterator[Instance]:
     """Runs the service on this database while the block runs."""
     settings = settings_for(dsn, **changes)
     pool = CountingPool(settings.hash_concurrency)
-    parts = replace(app.parts(settings), pool=pool)
+    parts = replace(Parts.of(settings), pool=pool)
     application = app.build(settings, parts)
     async with parts.running(), directories(settings) as directory:
         yield Instance(application, parts.store, pool, directory, parts.audit)
