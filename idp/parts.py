@@ -17,7 +17,7 @@ from idp.signing.server_secrets import NonceSecret, RefreshTokenSecret
 from idp.status.indices import StatusIndices
 from idp.store import Store
 from idp.store.database import Database
-from keys.keyring import Bounds, Keyring
+from keys.keyring import Keyring
 from keys.sealing import Sealer
 from keys.signer import SignerThread
 
@@ -50,7 +50,7 @@ class Parts:
         clock = DatabaseClock(skew=settings.clock_skew)
         signer = SignerThread()
         sealer = Sealer(settings.key_encryption_keys)
-        keyring = Keyring(sealer, signer, _bounds(settings))
+        keyring = Keyring(sealer, signer, settings.keyring_bounds)
         operations = KeyOperations(store, sealer, settings.key_settings)
         readers = JwksReaders(store, clock)
         keeper = KeyKeeper(store, keyring, clock, operations, readers)
@@ -103,12 +103,3 @@ def _indices(settings: Settings, store: Store, clock: DatabaseClock) -> StatusIn
     if not settings.status_list:
         return None
     return StatusIndices(store.status_lists, clock, ttl=settings.access_token_ttl, offline=settings.offline_signing)
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
-        skew=settings.clock_skew,
-        offline=settings.offline_signing,
-        publish_ahead=settings.key_publish_ahead,
-        max_age=settings.jwks_max_age,
-    )

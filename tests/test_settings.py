@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from idp.settings import Settings, SettingsError, from_environment
+from keys.keyring import Bounds
 
 KEY = base64.b64encode(bytes(range(222, 254))).decode()
 PEPPER = "a pepper of thirty-two bytes at least"
@@ -56,6 +57,20 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (plain.log_format, plain.log_level) == ("json", "INFO")
     assert plain.hash_concurrency >= 1
     assert plain.warnings == []
+
+
+def test_whatever_bounds_the_keyring_reaches_it() -> None:
+    """Among them what a cache in between may add: an instance that lost the database would serve old keys too long."""
+    names = (
+        "IDP_CLOCK_SKEW",
+        "IDP_OFFLINE_SIGNING",
+        "IDP_KEY_PUBLISH_AHEAD",
+        "IDP_JWKS_MAX_AGE",
+        "IDP_SHARED_CACHE_TTL",
+    )
+    given = dict(zip(names, ("31", "61", "1000", "301", "11"), strict=True))
+    bounds = settings(**given).keyring_bounds
+    assert bounds == Bounds(skew=31, offline=61, publish_ahead=1000, max_age=301, shared_cache=11)
 
 
 @pytest.mark.parametrize(

@@ -185,11 +185,5 @@ class Instance:
 
 
 def bounds(settings: Settings) -> Bounds:
-    """As `idp.app` makes them."""
-    return Bounds(
-        skew=settings.clock_skew,
-        offline=settings.offline_signing,
-        publish_ahead=settings.key_publish_ahead,
-        max_age=settings.jwks_max_age,
-        shared_cache=settings.shared_cache_ttl,
-    )
+    """Those of the service; `test_model_notices.py` puts others in their place."""
+    return settings.keyring_bounds
