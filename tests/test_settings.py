@@ -61,16 +61,16 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 def test_whatever_bounds_the_keyring_reaches_it() -> None:
     """Among them what a cache in between may add: an instance that lost the database would serve old keys too long."""
-    names = (
-        "IDP_CLOCK_SKEW",
-        "IDP_OFFLINE_SIGNING",
-        "IDP_KEY_PUBLISH_AHEAD",
-        "IDP_JWKS_MAX_AGE",
-        "IDP_SHARED_CACHE_TTL",
+    given = {
+        "IDP_CLOCK_SKEW": "31",
+        "IDP_OFFLINE_SIGNING": "61",
+        "IDP_KEY_PUBLISH_AHEAD": "1000",
+        "IDP_JWKS_MAX_AGE": "301",
+        "IDP_SHARED_CACHE_TTL": "11",
+    }
+    assert settings(**given).keyring_bounds == Bounds(
+        skew=31, offline=61, publish_ahead=1000, max_age=301, shared_cache=11
     )
-    given = dict(zip(names, ("31", "61", "1000", "301", "11"), strict=True))
-    bounds = settings(**given).keyring_bounds
-    assert bounds == Bounds(skew=31, offline=61, publish_ahead=1000, max_age=301, shared_cache=11)
 
 
 @pytest.mark.parametrize(
