@@ -12,7 +12,7 @@ from idp import app
 from idp.audit import AuditQueue
 from idp.cli.directories import Directories, directories
 from idp.parts import Parts
-from idp.passwords.pool import HashPool
+from idp.passwords.pool import HashPool, Overloaded
 from idp.store import Store
 from tests.service import settings_for
 
@@ -23,12 +23,15 @@ ISSUER = "http://localhost"
 
 
 class CountingPool(HashPool):
-    """Counts what was asked of it."""
+    """Counts what was asked of it. While it is `full`, work that had room a moment ago is refused."""
 
     runs = 0
+    full = False
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         self.runs += 1
+        if self.full:
+            raise Overloaded(1)
         return await super().run(function, *args)
 
 
