@@ -1,8 +1,9 @@
-"""The composition root: the only file that knows every part. Read it to see what the service consists of."""
+"""The composition root: the endpoints, over the parts (`parts.py`), behind what every request passes. Read both files
+to see what the service consists of."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,8 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from idp.audit import AuditQueue
-from idp.clock import DatabaseClock, since_boot
+from idp.clock import since_boot
 from idp.directory.client_assertions import ClientAssertions
 from idp.directory.client_cache import ClientCache
 from idp.directory.clients import ClientDirectory
@@ -46,194 +46,31 @@ from idp.endpoints.revocation import RevocationEndpoint
 from idp.endpoints.status_list import StatusListEndpoint
 from idp.endpoints.token import TokenEndpoint
 from idp.endpoints.users import UsersEndpoint
-from idp.grants import grants
-from idp.housekeeping import Housekeeping
+from idp.grants import Grant, grants
 from idp.issuer import Issuer
 from idp.log import AccessLog
-from idp.metrics import Metrics
+from idp.parts import Parts
 from idp.passwords.hashing import PasswordHasher, Peppers
-from idp.passwords.pool import HashPool
 from idp.protocol.ports import Ports
-from idp.protocol.status import no_status
+from idp.protocol.status import DrawStatus, no_status
 from idp.settings import Settings
-from idp.signing.keeper import KeyKeeper
-from idp.signing.operations import KeyOperations
-from idp.signing.readers import JwksReaders
-from idp.signing.server_secrets import NonceSecret, RefreshTokenSecret
-from idp.status.indices import StatusIndices
 from idp.status.lists import SignedLists
-from idp.store import Store
-from idp.store.database import Database, DatabaseUnavailable
+from idp.store.database import DatabaseUnavailable
 from idp.store.schema import code_revision
-from keys.keyring import Bounds, Keyring
-from keys.sealing import Sealer
-from keys.signer import SignerThread
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts that live as long as the service does."""
-
-    database: Database
-    store: Store
-    clock: DatabaseClock
-    signer: SignerThread
-    keyring: Keyring
-    operations: KeyOperations
-    readers: JwksReaders
-    keeper: KeyKeeper
-    refresh_secret: RefreshTokenSecret
-    nonce_secret: NonceSecret
-    indices: StatusIndices | None
-    housekeeping: Housekeeping
-    pool: HashPool
-    audit: AuditQueue
-    metrics: Metrics
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Starts the parts, and stops them in the reverse order: the last audit event is written before the
-        database goes."""
-        async with contextlib.AsyncExitStack() as stack:
-            await self.database.connect()
-            stack.push_async_callback(self.database.disconnect)
-            self.signer.start()
-            stack.push_async_callback(self.signer.stop)
-            await self.keeper.start()
-            stack.push_async_callback(self.keeper.stop)
-            await self.refresh_secret.start()
-            await self.nonce_secret.start()
-            if self.indices:
-                await self.indices.start()
-                stack.push_async_callback(self.indices.stop)
-            await self.housekeeping.start()
-            stack.push_async_callback(self.housekeeping.stop)
-            await self.audit.start()
-            stack.push_async_callback(self.audit.stop)
-            stack.push_async_callback(self.pool.close)
-            yield
-
-    def measure(self) -> None:
-        self.metrics.depths(hashes=self.pool.queued + self.pool.running, audit=len(self.audit))
-
-
-def parts(settings: Settings, *, workers: int = 1) -> Parts:
-    """Makes the parts of one of `workers` processes, which share the instance's bound on password hashes."""
-    database = Database(settings.database_url)
-    store = Store(database)
-    clock = DatabaseClock(skew=settings.clock_skew)
-    signer = SignerThread()
-    sealer = Sealer(settings.key_encryption_keys)
-    keyring = Keyring(sealer, signer, _bounds(settings))
-    operations = KeyOperations(store, sealer, settings.key_settings)
-    readers = JwksReaders(store, clock)
-    keeper = KeyKeeper(store, keyring, clock, operations, readers)
-    pool = HashPool(max(1, settings.hash_concurrency // workers))
-    audit = AuditQueue(store.audit)
-    return Parts(
-        database=database,
-        store=store,
-        clock=clock,
-        signer=signer,
-        keyring=keyring,
-        operations=operations,
-        readers=readers,
-        keeper=keeper,
-        refresh_secret=RefreshTokenSecret(store, sealer),
-        nonce_secret=NonceSecret(store, sealer),
-        indices=_indices(settings, store, clock),
-        housekeeping=Housekeeping(store),
-        pool=pool,
-        audit=audit,
-        metrics=Metrics(),
-    )
-
-
-def _indices(settings: Settings, store: Store, clock: DatabaseClock) -> StatusIndices | None:
-    if not settings.status_list:
-        return None
-    return StatusIndices(store.status_lists, clock, ttl=settings.access_token_ttl, offline=settings.offline_signing)
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
-        skew=settings.clock_skew,
-        offline=settings.offline_signing,
-        publish_ahead=settings.key_publish_ahead,
-        max_age=settings.jwks_max_age,
-    )
 
 
 def build(settings: Settings, parts: Parts) -> ASGIApp:
-    """Wires the service."""
-    hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
-    store, keyring, clock = parts.store, parts.keyring, parts.clock
-    clients = ClientCache(store.clients, offline=settings.offline_signing, ticker=since_boot)
-    passwords = Passwords(store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot)
-    login = Login(store, passwords, parts.audit, clock)
-    people = People(store, passwords)
-    issued = IssuedTokens(settings.issuer, keyring, clock, store.revoked_tokens)
-    proofs = Proofs(settings.issuer, parts.nonce_secret, store.used_ids, clock, parts.audit)
-    bearer = Bearer(issued, proofs, clients, store.users, parts.audit)
-    key_sets = KeySets(key_set_fetcher(settings.allow_private_jwks), since_boot)
-    assertions = ClientAssertions(settings.issuer, key_sets, store.used_ids, clock, settings.clock_skew)
-    workloads = Workloads(
-        settings.issuer, store.trusted_issuers, key_sets, store.used_ids, clock, settings.clock_skew, parts.audit
-    )
-    requests = ClientRequests(clients, assertions, parts.audit, clock)
-    draw_status = parts.indices.draw if parts.indices else no_status
-    swaps = Swaps(store.refresh_families, idle_ttl=settings.refresh_policy.idle_ttl)
-    families = Families(store, swaps, parts.refresh_secret, settings.refresh_policy, clock, draw_status)
-    subject_tokens = SubjectTokens(issued, store, parts.audit)
-    supported = grants(Ports(settings.issuer, clock, login, families, subject_tokens, workloads))
-    token = TokenEndpoint(
-        requests,
-        supported,
-        workloads,
-        Issuer(settings.issuer, settings.access_token_ttl, clock, keyring, draw_status),
-        lambda: keyring.signing_key(clock()),
-        proofs,
-        parts.audit,
-        parts.metrics,
-        settings.default_client_id,
-    )
-    revocation = RevocationEndpoint(requests, families, issued, store)
-    introspection = IntrospectionEndpoint(requests, families, issued, store.users)
-    users = UsersEndpoint(bearer, people, store.users)
-    admin_clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
-    cached_for = settings.jwks_max_age + settings.shared_cache_ttl
-    admin_keys = AdminKeysEndpoint(bearer, keyring, parts.operations, parts.readers, clock, cached_for)
-    document = MetadataEndpoint(metadata(settings.issuer, supported))
-    docs = DocsEndpoint(openapi(settings.issuer), settings.issuer)
-    lists = SignedLists(settings.issuer, store.status_lists, keyring, clock, lifetime=settings.status_list_lifetime)
+    """Wires the service: the endpoints, over what they share, behind what every request passes."""
+    shared = _shared(settings, parts)
+    supported = _supported_grants(settings, parts, shared)
+    routes = [
+        *_client_routes(settings, parts, shared, supported),
+        *_verifier_routes(settings, parts),
+        *_resource_routes(settings, parts, shared),
+        *DocsEndpoint(openapi(settings.issuer), settings.issuer).routes(),
+    ]
+    outside = _outside_routes(settings, parts, supported)
     path = urlsplit(settings.issuer).path
-
-    routes: list[BaseRoute] = [
-        Route("/token", token.handle, methods=_ALL_METHODS),
-        Route("/revoke", revocation.handle, methods=_ALL_METHODS),
-        Route("/introspect", introspection.handle, methods=_ALL_METHODS),
-        Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
-        Route("/status/{list_id}", StatusListEndpoint(lists, clock).handle),
-        resource("/users", post=users.register),
-        resource("/users/me", get=users.me),
-        resource("/admin/dashboard", get=users.dashboard),
-        resource("/admin/users", get=users.list, post=users.add),
-        resource("/admin/users/{user_id}", get=users.show, patch=users.change),
-        resource("/admin/clients", get=admin_clients.list, post=admin_clients.add),
-        resource("/admin/clients/{client_id}", get=admin_clients.show, delete=admin_clients.remove),
-        resource("/admin/clients/{client_id}/secret", post=admin_clients.rotate_secret),
-        resource("/admin/keys", get=admin_keys.list),
-        resource("/admin/keys/rotate", post=admin_keys.rotate),
-        resource("/admin/keys/{kid}/revoke", post=admin_keys.revoke),
-        resource("/admin/audit", get=AdminAuditEndpoint(bearer, store.audit).list),
-        *docs.routes(),
-    ]
-    outside: list[BaseRoute] = [  # what stays where it is, whatever the path of the issuer
-        *(Route(place, document.handle) for place in well_known_paths(settings.issuer)),
-        Route("/healthz", health.alive),
-        Route("/readyz", health.Readiness(store, keyring, clock, code_revision()).handle),
-        Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
-    ]
     mount = Mount(path, Router(routes, redirect_slashes=False))
     access_log = AccessLog(settings.log_format, settings.log_level)
     starlette = Starlette(
@@ -246,13 +83,130 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
         lifespan=_lifespan(parts, access_log),
     )
     starlette.router.redirect_slashes = False  # such a redirect would be built from the Host header (R20)
-    app: ASGIApp = Cors(starlette, prefix=path, is_registered=clients.is_registered_origin)
+    app: ASGIApp = Cors(starlette, prefix=path, is_registered=shared.clients.is_registered_origin)
     app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics, access_log])
     return _behind_proxies(app, settings.trusted_proxies)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What several endpoints work with; it needs neither start nor stop."""
+
+    clients: ClientCache
+    requests: ClientRequests
+    workloads: Workloads
+    issued: IssuedTokens
+    proofs: Proofs
+    bearer: Bearer
+    passwords: Passwords
+    families: Families
+    draw_status: DrawStatus
+
+
+def _shared(settings: Settings, parts: Parts) -> _Shared:
+    issuer, skew = settings.issuer, settings.clock_skew
+    store, clock, audit = parts.store, parts.clock, parts.audit
+    clients = ClientCache(store.clients, offline=settings.offline_signing, ticker=since_boot)
+    key_sets = KeySets(key_set_fetcher(settings.allow_private_jwks), since_boot)
+    assertions = ClientAssertions(issuer, key_sets, store.used_ids, clock, skew)
+    issued = IssuedTokens(issuer, parts.keyring, clock, store.revoked_tokens)
+    proofs = Proofs(issuer, parts.nonce_secret, store.used_ids, clock, audit)
+    hasher = PasswordHasher(Peppers.of(settings.password_peppers), settings.bcrypt_cost)
+    draw_status = parts.indices.draw if parts.indices else no_status
+    swaps = Swaps(store.refresh_families, idle_ttl=settings.refresh_policy.idle_ttl)
+    return _Shared(
+        clients=clients,
+        requests=ClientRequests(clients, assertions, audit, clock),
+        workloads=Workloads(issuer, store.trusted_issuers, key_sets, store.used_ids, clock, skew, audit),
+        issued=issued,
+        proofs=proofs,
+        bearer=Bearer(issued, proofs, clients, store.users, audit),
+        passwords=Passwords(
+            store.users, hasher, parts.pool, min_length=settings.password_min_length, ticker=since_boot
+        ),
+        families=Families(store, swaps, parts.refresh_secret, settings.refresh_policy, clock, draw_status),
+        draw_status=draw_status,
+    )
+
+
+def _supported_grants(settings: Settings, parts: Parts, shared: _Shared) -> Mapping[str, Grant]:
+    login = Login(parts.store, shared.passwords, parts.audit, parts.clock)
+    subject_tokens = SubjectTokens(shared.issued, parts.store, parts.audit)
+    return grants(Ports(settings.issuer, parts.clock, login, shared.families, subject_tokens, shared.workloads))
+
+
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """For endpoints that refuse all but POST themselves, in the form of RFC 6749 §5.2."""
+
+
+def _client_routes(
+    settings: Settings, parts: Parts, shared: _Shared, supported: Mapping[str, Grant]
+) -> Sequence[BaseRoute]:
+    """For clients: getting tokens, giving them back, asking what they are worth."""
+    keyring, clock = parts.keyring, parts.clock
+    token = TokenEndpoint(
+        shared.requests,
+        supported,
+        shared.workloads,
+        Issuer(settings.issuer, settings.access_token_ttl, clock, keyring, shared.draw_status),
+        lambda: keyring.signing_key(clock()),
+        shared.proofs,
+        parts.audit,
+        parts.metrics,
+        settings.default_client_id,
+    )
+    revocation = RevocationEndpoint(shared.requests, shared.families, shared.issued, parts.store)
+    introspection = IntrospectionEndpoint(shared.requests, shared.families, shared.issued, parts.store.users)
+    return [
+        Route("/token", token.handle, methods=_ALL_METHODS),
+        Route("/revoke", revocation.handle, methods=_ALL_METHODS),
+        Route("/introspect", introspection.handle, methods=_ALL_METHODS),
+    ]
+
+
+def _verifier_routes(settings: Settings, parts: Parts) -> Sequence[BaseRoute]:
+    """For whoever verifies tokens: the keys, and what was revoked."""
+    store, keyring, clock = parts.store, parts.keyring, parts.clock
+    lists = SignedLists(settings.issuer, store.status_lists, keyring, clock, lifetime=settings.status_list_lifetime)
+    return [
+        Route("/.well-known/jwks.json", JwksEndpoint(keyring, parts.readers, clock).handle),
+        Route("/status/{list_id}", StatusListEndpoint(lists, clock).handle),
+    ]
+
+
+def _resource_routes(settings: Settings, parts: Parts, shared: _Shared) -> Sequence[BaseRoute]:
+    """For whoever holds an access token for us: people, and administrators."""
+    store, bearer = parts.store, shared.bearer
+    cached_for = settings.jwks_max_age + settings.shared_cache_ttl
+    users = UsersEndpoint(bearer, People(store, shared.passwords), store.users)
+    clients = AdminClientsEndpoint(bearer, ClientDirectory(store), store.clients)
+    keys = AdminKeysEndpoint(bearer, parts.keyring, parts.operations, parts.readers, parts.clock, cached_for)
+    return [
+        resource("/users", post=users.register),
+        resource("/users/me", get=users.me),
+        resource("/admin/dashboard", get=users.dashboard),
+        resource("/admin/users", get=users.list, post=users.add),
+        resource("/admin/users/{user_id}", get=users.show, patch=users.change),
+        resource("/admin/clients", get=clients.list, post=clients.add),
+        resource("/admin/clients/{client_id}", get=clients.show, delete=clients.remove),
+        resource("/admin/clients/{client_id}/secret", post=clients.rotate_secret),
+        resource("/admin/keys", get=keys.list),
+        resource("/admin/keys/rotate", post=keys.rotate),
+        resource("/admin/keys/{kid}/revoke", post=keys.revoke),
+        resource("/admin/audit", get=AdminAuditEndpoint(bearer, store.audit).list),
+    ]
+
+
+def _outside_routes(settings: Settings, parts: Parts, supported: Mapping[str, Grant]) -> Sequence[BaseRoute]:
+    """What stays where it is, whatever the path of the issuer."""
+    document = MetadataEndpoint(metadata(settings.issuer, supported))
+    readiness = health.Readiness(parts.store, parts.keyring, parts.clock, code_revision())
+    return [
+        *(Route(place, document.handle) for place in well_known_paths(settings.issuer)),
+        Route("/healthz", health.alive),
+        Route("/readyz", readiness.handle),
+        Route("/metrics", health.MetricsEndpoint(parts.metrics, parts.measure).handle),
+    ]
 
 
 def _lifespan(

@@ -122,9 +122,20 @@ def database_url(text: str) -> str:
         parts = SplitResult("", "", "", "", "")
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must be a URL like postgresql://user:password@host:5432/name?sslmode=verify-full.")
-    if parts.fragment or "@" in parts.path:
-        raise ValueError("has special characters in its password: write them percent-encoded, such as %23 for #.")
+    if parts.fragment or "@" in parts.path or not _is_well_formed(parts):
+        raise ValueError(
+            "has a port that is no number, or special characters in its password: write these percent-encoded, such as "
+            "%23 for #."
+        )
     return text
+
+
+def _is_well_formed(parts: SplitResult) -> bool:
+    """Whether the ports of its hosts are ports, and its query is made of pairs: asyncpg repeats what is neither."""
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [port for _, colon, port in (host.rpartition("]")[2].partition(":") for host in hosts) if colon]
+    pairs = parts.query.split("&") if parts.query else ()
+    return all(port.isdecimal() and int(port) < 65536 for port in ports) and all("=" in pair for pair in pairs)
 
 
 def sealing_keys(text: str) -> tuple[SealingKey, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from idp import environment as env
 from idp.protocol.refresh import RefreshPolicy
 from idp.protocol.status import LIST_GRACE
+from keys.keyring import Bounds
 from keys.schedule import KeySettings, RotationPolicy
 from keys.sealing import SealingKey
 
@@ -85,6 +86,16 @@ class Settings:
     @property
     def key_settings(self) -> KeySettings:
         return KeySettings(self.rotation_policy, self.signing_algorithm, self.signing_key_bits, self.key_wait_for)
+
+    @property
+    def keyring_bounds(self) -> Bounds:
+        return Bounds(
+            skew=self.clock_skew,
+            offline=self.offline_signing,
+            publish_ahead=self.key_publish_ahead,
+            max_age=self.jwks_max_age,
+            shared_cache=self.shared_cache_ttl,
+        )
 
     @property
     def warnings(self) -> list[str]:

@@ -53,11 +53,11 @@ class Bounds:
     `shared_cache` is what a cache in between may add to `max_age`.
     """
 
-    skew: float = 30.0
-    offline: float = 60.0
-    publish_ahead: float = 86400.0
-    max_age: float = 300.0
-    shared_cache: float = 0.0
+    skew: float
+    offline: float
+    publish_ahead: float
+    max_age: float
+    shared_cache: float
 
 
 class Keyring:
@@ -67,7 +67,7 @@ class Keyring:
     phases are frozen: no key begins or ends to sign, and none leaves the JWK Set.
     """
 
-    def __init__(self, sealer: Sealer, thread: Thread, bounds: Bounds = Bounds()) -> None:
+    def __init__(self, sealer: Sealer, thread: Thread, bounds: Bounds) -> None:
         self._sealer = sealer
         self._thread = thread
         self._bounds = bounds
@@ -113,9 +113,7 @@ class Keyring:
         for key in keys:
             if key.lifetime.phase(now) not in PRIVATE_PHASES:
                 continue
-            if (
-                key.kid in self._signers
-            ):  # the row may have lost it already, to an instance whose clock is ahead of ours
+            if key.kid in self._signers:  # its row may have lost it to an instance whose clock is ahead
                 yield key.kid, self._signers[key.kid]
             elif key.sealed is not None and (sign := self._unsealed(key, key.sealed)) is not None:
                 yield key.kid, sign

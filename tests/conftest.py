@@ -15,9 +15,9 @@ import asyncpg
 import httpx
 import pytest
 
-from idp import app
 from idp.cli.directories import Directories, directories
 from idp.embedded import attach
+from idp.parts import Parts
 from idp.protocol.audit import OPERATOR
 from idp.protocol.client import Client
 from idp.settings import Settings
@@ -131,7 +131,7 @@ async def _migrate(dsn: str) -> None:
 
 async def _prepare(settings: Settings) -> None:
     await schema.migrate(settings.database_url)
-    async with app.parts(settings).running():
+    async with Parts.of(settings).running():
         pass  # the signing keys are made
     async with directories(settings) as directory:
         default = Client(DEFAULT_CLIENT, "default", "none", frozenset({"password"}))

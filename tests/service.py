@@ -12,6 +12,7 @@ import uvicorn
 
 from idp import app
 from idp.cli.server import SERVER, listen
+from idp.parts import Parts
 from idp.settings import Settings
 from keys.sealing import SealingKey
 
@@ -48,7 +49,7 @@ def running(settings: Settings) -> Iterator[Service]:
     sockets = listen("127.0.0.1", 0)
     url = f"http://localhost:{sockets[0].getsockname()[1]}"
     settings = replace(settings, issuer=url)
-    server = uvicorn.Server(uvicorn.Config(app.build(settings, app.parts(settings)), **SERVER))
+    server = uvicorn.Server(uvicorn.Config(app.build(settings, Parts.of(settings)), **SERVER))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=sockets)), name="service")
     thread.start()
     try:

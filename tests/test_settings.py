@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from idp.settings import Settings, SettingsError, from_environment
+from keys.keyring import Bounds
 
 KEY = base64.b64encode(bytes(range(222, 254))).decode()
 PEPPER = "a pepper of thirty-two bytes at least"
@@ -56,6 +57,20 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (plain.log_format, plain.log_level) == ("json", "INFO")
     assert plain.hash_concurrency >= 1
     assert plain.warnings == []
+
+
+def test_whatever_bounds_the_keyring_reaches_it() -> None:
+    """Among them what a cache in between may add: an instance that lost the database would serve old keys too long."""
+    given = {
+        "IDP_CLOCK_SKEW": "31",
+        "IDP_OFFLINE_SIGNING": "61",
+        "IDP_KEY_PUBLISH_AHEAD": "1000",
+        "IDP_JWKS_MAX_AGE": "301",
+        "IDP_SHARED_CACHE_TTL": "11",
+    }
+    assert settings(**given).keyring_bounds == Bounds(
+        skew=31, offline=61, publish_ahead=1000, max_age=301, shared_cache=11
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,6 +127,8 @@ def test_a_good_value(name: str, text: str, field: str, value: Any) -> None:
         ]),
         *(("IDP_DATABASE_URL", text, "percent-encoded") for text in [
             "postgresql://u:the-pass#word@db/idp", "postgresql://u:the-pass/word@db/idp",
+            "postgresql://u:the-password?x@db/idp", "postgresql://u:12?the-password@db/idp", "postgresql://u:x@db:port/idp",
+            "postgresql://u:x@db:99999/idp", "postgresql://u:x@a:5432,b:5432x/idp",
         ]),
         *(("IDP_KEY_ENCRYPTION_KEY", text, "32 bytes in base64") for text in [
             KEY[:-4], f"{KEY}AAAA", f"{KEY},", f'"{KEY}"', "the-password", "é", f"{KEY},{KEY[:-8]}",

@@ -19,7 +19,6 @@ EFF = "eff"
 MEMORY = "MiB/process"
 START = "start s"
 
-RAW_RSA = "raw RSA-2048 signature"
 _ANCHOR_SECONDS = 1.0
 _WARM_UP = 1.0
 

@@ -28,12 +28,20 @@ _OPTIONS = (
     click.option("--name", metavar="N", help="What people read; the client_id if not given."),
     click.option("--grant", "grant_types", multiple=True, type=click.Choice(GRANT_TYPES), help="A grant it may use."),
     click.option("--redirect-uri", "redirect_uris", multiple=True, metavar="U", help="Where /authorize may send back."),
-    click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, metavar="U"),
+    click.option(
+        "--post-logout-redirect-uri",
+        "post_logout_redirect_uris",
+        multiple=True,
+        metavar="U",
+        help="Where /logout may send back.",
+    ),
     click.option("--origin", "origins", multiple=True, metavar="O", help="A web origin that may call /token."),
     click.option("--scope", "scopes", multiple=True, metavar="S", help="A scope it may ask for."),
     click.option("--audience", "audiences", multiple=True, metavar="A", help="A resource service, as absolute URI."),
     click.option("--resource-id", "resource_ids", multiple=True, metavar="R", help="A resource service that it is."),
-    click.option("--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS)),
+    click.option(
+        "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves who it is."
+    ),
     click.option("--introspect/--no-introspect", "may_introspect", default=None, help="May it ask /introspect?"),
     jwks_option("Its public keys, as a JWK Set, for private_key_jwt."),
     click.option("--jwks-uri", metavar="U", help="Where its public keys are, instead."),

@@ -45,12 +45,13 @@ def command(host: str, port: int, data_dir: Path) -> None:
     remember_port(data_dir, port)
     with dev_settings(data_dir, port=port) as settings:
         from idp import app, log  # imported while PostgreSQL is at work already
+        from idp.parts import Parts
         from idp.store import schema
 
         log.configure(settings.log_format, settings.log_level)
         run(schema.migrate(settings.database_url))
         administrator = run(_first_administrator(settings))
-        application = app.build(settings, app.parts(settings))
+        application = app.build(settings, Parts.of(settings))
         code = run_in_process(
             application,
             sockets,

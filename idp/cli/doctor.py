@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from idp import settings
+from idp.cli import failures
 from idp.cli.checks import (
     Check,
     Status,
@@ -36,7 +37,7 @@ _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
 
 
 @click.command
-@click.option("--issuer", metavar="URL", help="Look for the service here, when `idp dev` has another port than 8000.")
+@click.option("--issuer", metavar="URL", help="Look for the service here, not where its settings say.")
 @data_dir_option
 @json_option
 def command(issuer: str | None, data_dir: Path | None, as_json: bool) -> None:
@@ -78,10 +79,9 @@ async def _examined(configured: Settings, issuer: str | None, *, production: boo
     try:
         facts = await read_database(configured.database_url)
         version = await schema.read(configured.database_url)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        reason = str(error) or "it did not answer in time"
-        advice = "See that PostgreSQL runs and that IDP_DATABASE_URL is right."
-        return [Check("database", Status.FAIL, f"cannot be reached: {reason}", advice)]
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        unnamed = f"the database refuses: {error}", "Check IDP_DATABASE_URL."
+        return [Check("database", Status.FAIL, *(failures.of_database(error) or unnamed))]
     checks = [
         judge_database(facts),
         judge_clock(facts.ahead, configured.clock_skew),
@@ -104,7 +104,7 @@ def _issuer_check(issuer: str, signing_kid: str | None, *, production: bool) -> 
     if production:
         advice = "Start `idp serve`, and see that DNS, certificate and proxy lead from IDP_ISSUER to it."
         return check_issuer(issuer, signing_kid, unreachable=Status.FAIL, advice=advice)
-    advice = "Start `idp dev`; if it runs on another port, name it with --issuer http://localhost:PORT."
+    advice = "Start `idp dev`; if it runs elsewhere, name it with --issuer http://localhost:PORT."
     return check_issuer(issuer, signing_kid, unreachable=Status.WARN, advice=advice)
 
 

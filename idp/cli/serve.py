@@ -23,7 +23,7 @@ from idp.store import schema
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes to serve with.")
 @click.option("--migrate", is_flag=True, help="Bring the schema up to date first.")
 def command(host: str, port: int, workers: int, migrate: bool) -> None:
-    """Runs the service, configured by IDP_* variables (see the README for the list)."""
+    """Runs the service, configured by IDP_* variables (docs/operations.md lists them)."""
     configured, unknown = settings.from_environment(os.environ)
     log.configure(configured.log_format, configured.log_level)
     for warning in [*configured.warnings, *(f"{name} is not a setting of this version." for name in unknown)]:
@@ -57,6 +57,7 @@ def _counting_together(workers: int) -> Iterator[None]:
 def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int) -> int:
     """Serves until it is told to stop. Gives the exit code."""
     from idp import app, metrics  # not earlier, see above
+    from idp.parts import Parts
 
     host, port = sockets[0].getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -68,7 +69,7 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
         with explained():
             # Read anew, for workers that replace others after SIGHUP: files with secrets may have changed.
             current, _ = settings.from_environment(os.environ)
-            application = app.build(current, app.parts(current, workers=workers))
+            application = app.build(current, Parts.of(current, workers=workers))
             return run_in_process(application, sockets, ready)
 
     if workers == 1:

@@ -105,10 +105,11 @@ class _Lifespan:
 
 
 def run_in_process(app: ASGIApp, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> int:
-    """Serves until SIGTERM or SIGINT, then drains. Gives the exit code, or raises what ended the start or the stop."""
+    """Serves until SIGTERM, SIGINT or, when its terminal goes, SIGHUP; then drains. Gives the exit code, or raises what
+    ended the start or the stop."""
     lifespan = _Lifespan(app)
     server = _Server(uvicorn.Config(lifespan, **SERVER), announce)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ends():
         # Before uvicorn listens to them and after: it raises the one that ended it again, when that means nothing.
         signal.signal(number, server.handle_exit)
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that the start failed
@@ -116,6 +117,12 @@ def run_in_process(app: ASGIApp, sockets: Sequence[socket.socket], announce: Cal
     if lifespan.error:
         raise lifespan.error
     return 0 if server.started else 1
+
+
+def _ends() -> Sequence[signal.Signals]:
+    """What ends the service in good order. `nohup` has us ignore that the terminal goes."""
+    hung_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGTERM, signal.SIGINT, *hung_up)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -17,8 +17,7 @@ from idp.cli.session import on_directories
 from idp.cli.tables import fields, safe, table
 from idp.cli.users_import import import_
 from idp.directory.people import NoSuchUser, Registration, checked_roles
-from idp.endpoints.instants import rfc3339
-from idp.endpoints.users import user_record
+from idp.endpoints.users import admin_record
 from idp.protocol.audit import OPERATOR
 from idp.protocol.identity import login_key, parse_email, parse_username
 from idp.protocol.user import User
@@ -59,8 +58,9 @@ def add(
     registration = Registration(email, password, username, roles)
     user = on_directories(data_dir, lambda directory: directory.people.register(registration, OPERATOR))
     made = {} if chosen else {"password": password}
-    text = f"Registered {_name(user)}.\n{fields(_record(user) | made)}"
-    show(_record(user) | made, as_json=as_json, text=text + ("\nThe password is shown this once." if made else ""))
+    record = admin_record(user) | made
+    text = f"Registered {_name(user)}.\n{fields(record)}"
+    show(record, as_json=as_json, text=text + ("\nThe password is shown this once." if made else ""))
 
 
 def _check_before_asking(email: str, username: str | None, roles: tuple[str, ...]) -> None:
@@ -97,7 +97,8 @@ def list_(limit: int | None, data_dir: Path | None, as_json: bool) -> None:
     columns = ("id", "email", "username", "roles", "active")
     rows = ((user.id, user.email, user.username, user.roles, user.is_active) for user in people)
     none = "There is nobody yet. Register somebody with `idp users add EMAIL`."
-    show({"users": [*map(_record, people)]}, as_json=as_json, text="" if as_json else table(columns, rows, none=none))
+    document = {"users": [*map(admin_record, people)]}
+    show(document, as_json=as_json, text="" if as_json else table(columns, rows, none=none))
 
 
 @command.command("show")
@@ -178,13 +179,9 @@ async def _found(directory: Directories, text: str) -> User:
     return user
 
 
-def _record(user: User) -> dict[str, Any]:
-    return {**user_record(user), "created_at": rfc3339(user.created_at)}
-
-
 def _name(user: User) -> str:
     return safe(user.email)
 
 
 def _print(user: User, *, as_json: bool, done: str | None = None) -> None:
-    show(_record(user), as_json=as_json, text=done or fields(_record(user)))
+    show(admin_record(user), as_json=as_json, text=done or fields(admin_record(user)))

@@ -86,7 +86,8 @@ def _redirection_problem(client: Client) -> str | None:
 
 
 def _client_id_problem(client_id: str) -> str | None:
-    """VSCHAR (RFC 6749 A.1) but for the colon, which Basic cannot carry unencoded; never like a user's `sub` (R21)."""
+    """VSCHAR (RFC 6749 A.1) but for the colon, which Basic cannot carry unencoded, and what is no segment of a path, as
+    `/admin/clients/ID` needs; never like a user's `sub` (R21)."""
     visible = client_id.isascii() and client_id.isprintable() and not set(" :/") & set(client_id)
     if not visible or not 1 <= len(client_id) <= 200 or client_id in (".", ".."):
         return "A client_id has 1 to 200 visible ASCII characters other than the colon and the slash."

@@ -2,10 +2,9 @@
 administrators see them.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +15,14 @@ from idp.directory.people import Changes, InvalidRole, NoSuchUser, People, Regis
 from idp.endpoints.answers import Problem, json_answer, unavailable
 from idp.endpoints.bearer import ADMINISTRATORS_ONLY, Bearer
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.instants import rfc3339
 from idp.endpoints.json_body import Members, flag, read_members, text, texts
 from idp.endpoints.paging import page_of
 from idp.passwords.pool import Overloaded
 from idp.passwords.rules import WeakPassword
 from idp.protocol.audit import Actor
 from idp.protocol.client import ADMIN_SCOPE
-from idp.protocol.identity import InvalidIdentity
+from idp.protocol.identity import InvalidEmail, InvalidUsername
 from idp.protocol.user import User
 from idp.store.users import NameTaken, Users
 
@@ -38,9 +38,9 @@ def user_record(user: User) -> dict[str, Any]:
     }
 
 
-def _admin_record(user: User) -> dict[str, Any]:
-    created = datetime.fromtimestamp(user.created_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {**user_record(user), "created_at": created}
+def admin_record(user: User) -> dict[str, Any]:
+    """The same, and what administrators see besides."""
+    return {**user_record(user), "created_at": rfc3339(user.created_at)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class UsersEndpoint:
         await self.bearer.administrator(request)
         page = page_of(request, UUID)
         users = await self.users.page(after=page.after, limit=page.limit + 1)
-        return json_answer(page.body("users", users, _admin_record, lambda user: str(user.id)))
+        return json_answer(page.body("users", users, admin_record, lambda user: str(user.id)))
 
     async def add(self, request: Request) -> Response:
         actor = await self.bearer.administrator(request)
@@ -88,11 +88,11 @@ class UsersEndpoint:
     async def _created(self, registration: Registration, actor: Actor) -> Response:
         async with _refusals_explained():
             user = await self.people.register(registration, actor)
-        return json_answer(_admin_record(user), 201)
+        return json_answer(admin_record(user), 201)
 
     async def show(self, request: Request) -> Response:
         await self.bearer.administrator(request)
-        return json_answer(_admin_record(await self._named(request)))
+        return json_answer(admin_record(await self._named(request)))
 
     async def change(self, request: Request) -> Response:
         """`PATCH`: any of `is_active`, `roles` and `password`, all of them or none."""
@@ -107,7 +107,7 @@ class UsersEndpoint:
         user = await self._named(request)
         async with _refusals_explained():
             user = await self.people.change(user.id, changes, actor)
-        return json_answer(_admin_record(user))
+        return json_answer(admin_record(user))
 
     async def _named(self, request: Request) -> User:
         try:
@@ -133,18 +133,22 @@ def _registration(members: Members, *, with_roles: bool) -> Registration:
     return Registration(email, password, username, roles)
 
 
+_FAULTY: Mapping[type[Exception], str] = {
+    InvalidEmail: "email",
+    InvalidUsername: "username",
+    InvalidRole: "roles",
+    WeakPassword: "password",
+}
+"""Which member is wrong, by the refusal of the directory."""
+
+
 @asynccontextmanager
 async def _refusals_explained() -> AsyncIterator[None]:
     """Turns the refusals of the directory into problem details."""
     try:
         yield
-    except InvalidIdentity as error:
-        field = "username" if "username" in str(error).lower() else "email"
-        raise Problem(422, str(error), errors={field: str(error)}) from None
-    except WeakPassword as error:
-        raise Problem(422, str(error), errors={"password": str(error)}) from None
-    except InvalidRole as error:
-        raise Problem(422, str(error), errors={"roles": str(error)}) from None
+    except tuple(_FAULTY) as error:
+        raise Problem(422, str(error), errors={_FAULTY[type(error)]: str(error)}) from None
     except NameTaken as error:
         raise Problem(409, str(error), errors={error.field: "is taken"}) from None
     except NoSuchUser:

@@ -48,6 +48,14 @@ class InvalidIdentity(ValueError):  # noqa: N818 - an answer rather than an erro
     """This text cannot name an account. The message is one sentence for whoever typed it."""
 
 
+class InvalidEmail(InvalidIdentity):
+    """It is no e-mail address, or none that we take."""
+
+
+class InvalidUsername(InvalidIdentity):
+    """It is no username."""
+
+
 @dataclass(frozen=True, slots=True)
 class Email:
     """An e-mail address: `display` as written to, `key` as looked up."""
@@ -67,7 +75,7 @@ class Username:
 def parse_email(text: str) -> Email:
     """The address in normal form. Its syntax is checked, not whether it receives mail.
 
-    Raises InvalidIdentity.
+    Raises InvalidEmail.
     """
     import email_validator  # slow to import, and no login needs it
 
@@ -75,30 +83,30 @@ def parse_email(text: str) -> Email:
     # machine, in tests and on private networks. The list is the library's documented knob.
     special = email_validator.SPECIAL_USE_DOMAIN_NAMES
     special[:] = [name for name in special if name not in {"local", "localhost", "test"}]
-    typed = _compatible(text, EMAIL_LENGTH, "An e-mail address")
+    typed = _compatible(text, EMAIL_LENGTH, "An e-mail address", InvalidEmail)
     try:
         # Without `globally_deliverable` a domain of one label will do: admin@localhost.
         valid = email_validator.validate_email(typed, check_deliverability=False, globally_deliverable=False)
     except email_validator.EmailNotValidError as problem:
-        raise InvalidIdentity(str(problem)) from problem
+        raise InvalidEmail(str(problem)) from problem
     if _INVISIBLE.search(valid.normalized):
-        raise InvalidIdentity("An e-mail address cannot contain invisible characters.")
+        raise InvalidEmail("An e-mail address cannot contain invisible characters.")
     return Email(valid.normalized, f"{_fold(valid.local_part)}@{valid.ascii_domain}")
 
 
 def parse_username(text: str) -> Username:
     """The username in normal form: letters and digits of one script with . _ - between them.
 
-    Raises InvalidIdentity.
+    Raises InvalidUsername.
     """
-    display = _compatible(text, USERNAME_LENGTH, "A username")
+    display = _compatible(text, USERNAME_LENGTH, "A username", InvalidUsername)
     key = _fold(display)
     if _INVISIBLE.search(key) or not all(map(_may_be_in_username, key)):
-        raise InvalidIdentity("A username consists of letters, digits and the characters . _ - only.")
+        raise InvalidUsername("A username consists of letters, digits and the characters . _ - only.")
     if unicodedata.category(key[0]) not in {"Ll", "Lt", "Lm", "Lo", "Nd"}:
-        raise InvalidIdentity("A username starts with a letter or a digit.")
+        raise InvalidUsername("A username starts with a letter or a digit.")
     if not _is_one_writing_system(key):
-        raise InvalidIdentity("A username keeps to the letters of one script: look-alikes would deceive people.")
+        raise InvalidUsername("A username keeps to the letters of one script: look-alikes would deceive people.")
     return Username(display, key)
 
 
@@ -114,14 +122,14 @@ def login_key(text: str) -> str:
     return f"{_fold(local)}@{_domain_key(domain)}" if at else _fold(domain)
 
 
-def _compatible(text: str, longest: int, what: str) -> str:
+def _compatible(text: str, longest: int, what: str, refusal: type[InvalidIdentity]) -> str:
     """The compatibility form (NFKC), so that nothing is ever shown full-width, stylised or decomposed."""
     typed = text.strip()
     if not typed:
-        raise InvalidIdentity(f"{what} cannot be empty.")
+        raise refusal(f"{what} cannot be empty.")
     # Before normalising, which takes quadratic time at worst; a decomposition is at most four times as long.
     if len(typed) > 4 * longest or len(normal := unicodedata.normalize("NFKC", typed)) > longest:
-        raise InvalidIdentity(f"{what} has at most {longest} characters.")
+        raise refusal(f"{what} has at most {longest} characters.")
     return normal
 
 

@@ -41,7 +41,7 @@ class JwksReaders:
         known = self._fresh.pop(name, None)
         confirmed = confirmed or (known is not None and known.newest_kid == newest_kid and known.confirmed)
         self._fresh[name] = Reader(name, newest_kid, confirmed, self._clock())
-        if len(self._fresh) > BOUND:
+        while len(self._fresh) > BOUND:  # by more than one after a write that failed
             self._fresh.popitem(last=False)
 
     async def write(self) -> None:

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from idp import app
 from idp.endpoints.openapi import openapi
+from idp.parts import Parts
 from tests.service import settings_for
 
 ISSUERS = ("https://id.example.com", "https://id.example.com/tenant", "http://localhost:8000")
@@ -64,7 +65,7 @@ def test_every_route_is_in_it_and_nothing_else(issuer: str) -> None:
         server = document["paths"][path].get("servers", document["servers"])[0]["url"]
         described.add((method, httpx.URL(server).path.rstrip("/") + path))
     settings = settings_for("postgresql://localhost/none", issuer=issuer)
-    assert described == set(served(app.build(settings, app.parts(settings))))
+    assert described == set(served(app.build(settings, Parts.of(settings))))
 
 
 def served(application: Any) -> Iterator[tuple[str, str]]:

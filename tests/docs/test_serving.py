@@ -8,6 +8,7 @@ import pytest
 
 from idp import app
 from idp.endpoints.openapi import openapi
+from idp.parts import Parts
 from tests.service import Service, settings_for
 
 THIRD_PARTY = re.compile(r"""(?:src|href)=["'](?:https?:)?//""")
@@ -52,7 +53,7 @@ async def test_nothing_else_is_served_beside_the_page(http: httpx.AsyncClient, n
 async def test_an_issuer_with_a_path_has_everything_below_it() -> None:
     issuer = "https://id.example.com/tenant"
     settings = settings_for("postgresql://localhost/none", issuer=issuer)
-    transport = httpx.ASGITransport(app.build(settings, app.parts(settings)))
+    transport = httpx.ASGITransport(app.build(settings, Parts.of(settings)))
     async with httpx.AsyncClient(transport=transport, base_url="https://id.example.com") as http:
         page = (await http.get("/tenant/docs")).text
         for path in loaded_by(page):

@@ -15,13 +15,12 @@ from idp.settings import Settings
 from idp.signing.keeper import KeyKeeper
 from idp.signing.operations import KeyOperations, Spares
 from idp.signing.readers import JwksReaders
-from idp.store.database import DatabaseUnavailable
 from keys.jwk import KeyPair, generate
 from keys.keyring import Bounds, Keyring, StoredKey
 from keys.schedule import KeySettings
 from keys.sealing import Sealer
 from tests.keys.database import Database, Link, Tables, Time
-from tests.keys.steps import Steps, run, step
+from tests.keys.steps import Steps, step
 
 ISSUER, AUDIENCE = "https://id.example.com", "https://api.example.com"
 LOOKS_EVERY = 2.0
@@ -151,13 +150,6 @@ class Instance:
         self.looked_at, self.down = began, False
         self.lost &= self.machine.stood_still != slept
 
-    def try_to_look(self) -> bool:
-        try:
-            run(self.look())
-        except DatabaseUnavailable:
-            return False
-        return True
-
     async def rotate(self) -> None:
         """By hand, unnoticed."""
         self.link.forces = False
@@ -185,11 +177,5 @@ class Instance:
 
 
 def bounds(settings: Settings) -> Bounds:
-    """As `idp.app` makes them."""
-    return Bounds(
-        skew=settings.clock_skew,
-        offline=settings.offline_signing,
-        publish_ahead=settings.key_publish_ahead,
-        max_age=settings.jwks_max_age,
-        shared_cache=settings.shared_cache_ttl,
-    )
+    """Those of the service; `test_model_notices.py` puts others in their place."""
+    return settings.keyring_bounds

@@ -19,6 +19,7 @@ from keys.sealing import Sealed, Sealer, SealingKey, UnknownSealingKeyError
 
 NOW = 1_800_000_000.0
 SEALER = Sealer([SealingKey(bytes(32))])
+BOUNDS = Bounds(skew=30, offline=60, publish_ahead=86400, max_age=300, shared_cache=0)
 ISSUER, AUDIENCE = "https://id.example.com", "https://api.example.com"
 
 
@@ -57,7 +58,7 @@ def claims(exp: float = NOW + 900) -> dict[str, object]:
 
 @pytest.fixture
 def keyring() -> Keyring:
-    return Keyring(SEALER, Inline())
+    return Keyring(SEALER, Inline(), BOUNDS)
 
 
 FORMER, CURRENT, NEXT = stored(-5000, 0), stored(0, 5000), stored(5000, 10000)
@@ -105,7 +106,7 @@ class TestSigning:
 
     async def test_a_token_does_not_outlive_its_key(self, keyring: Keyring) -> None:
         keyring.replace(ALL, NOW)
-        last = CURRENT.lifetime.verify_until - Bounds().skew
+        last = CURRENT.lifetime.verify_until - BOUNDS.skew
         await keyring.sign(claims(last), typ="at+jwt", now=NOW)
         with pytest.raises(NoSigningKeyError, match="outlive"):
             await keyring.sign(claims(last + 1), typ="at+jwt", now=NOW)
@@ -119,7 +120,7 @@ class TestSigning:
                 await resumed.wait()
                 return work()
 
-        keyring = Keyring(SEALER, Paused())
+        keyring = Keyring(SEALER, Paused(), BOUNDS)
         keyring.replace(ALL, NOW)
         signing = asyncio.create_task(keyring.sign(claims(), typ="at+jwt", now=NOW))
         await asyncio.sleep(0)
@@ -133,7 +134,7 @@ class TestSigning:
 
     @pytest.mark.parametrize("offline", [1.0, 60.0])
     def test_who_has_not_read_the_table_for_long_does_not_sign(self, offline: float) -> None:
-        keyring = Keyring(SEALER, Inline(), Bounds(offline=offline))
+        keyring = Keyring(SEALER, Inline(), replace(BOUNDS, offline=offline))
         keyring.replace(ALL, NOW)
         keyring.signing_key(NOW + offline)
         with pytest.raises(NoSigningKeyError, match="not read"):
@@ -175,7 +176,7 @@ class TestDamage:
         assert keyring.unusable(NOW) == []
 
     def test_a_key_sealed_under_an_unknown_key_is_refused_and_changes_nothing(self) -> None:
-        keyring = Keyring(Sealer([SealingKey(bytes([1] * 32))]), Inline())
+        keyring = Keyring(Sealer([SealingKey(bytes([1] * 32))]), Inline(), BOUNDS)
         with pytest.raises(UnknownSealingKeyError):
             keyring.replace(ALL, NOW)
         assert keyring.keys == ()
@@ -232,7 +233,7 @@ class TestJwkSet:
     def test_the_etag_changes_with_the_keys_and_with_nothing_else(self, keyring: Keyring) -> None:
         keyring.replace(ALL, NOW)
         first = keyring.jwks(NOW)
-        other = Keyring(SEALER, Inline())
+        other = Keyring(SEALER, Inline(), BOUNDS)
         other.replace(reversed(ALL), NOW + 100)
         assert other.jwks(NOW + 100).etag == first.etag
         assert other.jwks(NOW + 100).body == first.body
@@ -243,7 +244,7 @@ class TestJwkSet:
 
 
 class TestMaxAge:
-    BOUNDS = Bounds(publish_ahead=1000, max_age=300, skew=30, shared_cache=200)
+    BOUNDS = replace(BOUNDS, publish_ahead=1000, shared_cache=200)
 
     @pytest.fixture
     def keyring(self) -> Keyring:

@@ -62,7 +62,7 @@ async def test_no_request_is_dropped(database: str, tmp_path: Path, workers: str
     assert "Traceback" not in process.written()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals) -> None:
     """A login at cost 13 takes half a second of work; the signal comes while it is being hashed."""
     with serving(tmp_path, environment(database, IDP_BCRYPT_COST="13")) as process:
@@ -76,6 +76,17 @@ async def test_a_slow_request_is_finished(database: str, tmp_path: Path, number:
         assert answer.json()["error"] == "invalid_grant"
         assert answer.headers["connection"] == "close"
         assert process.process.wait(30) == 0
+
+
+def test_nohup_is_heeded(database: str, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the process inherits it
+    try:
+        with serving(tmp_path, environment(database)) as process:
+            process.process.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{process.url}/healthz").status_code == 200
+            assert process.stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -19,8 +19,6 @@ from tests.refresh.beginning import REFRESHING, begun, person
 from tests.refresh.callers import Caller
 from tests.refresh.conftest import Pair
 
-Deed = Callable[[Directories, ConfidentialClient, User], Awaitable[object]]
-
 
 async def disable(directory: Directories, client: ConfidentialClient, user: User) -> None:
     await directory.people.set_active(user.id, False, OPERATOR)

@@ -8,6 +8,7 @@ import pytest
 
 from idp import app
 from idp.cli.directories import directories
+from idp.parts import Parts
 from keys.opaque import digest
 from tests import builders
 from tests.refresh.beginning import REFRESHING, begun, families_on, pass_time, person
@@ -102,7 +103,7 @@ async def test_a_revocation_that_is_not_known_to_be_durable_is_not_confirmed(dat
 
 async def test_r11_nothing_is_spent_for_a_token_that_nobody_can_sign(database: str) -> None:
     """Else an outage of signing that outlives the window would end the session of everybody who came by meanwhile."""
-    parts = app.parts(settings_for(database))
+    parts = Parts.of(settings_for(database))
     transport = httpx.ASGITransport(app.build(settings_for(database), parts))
     async with (
         parts.running(),

@@ -16,6 +16,7 @@ from tests import builders
 from tests.builders import PASSWORD, ConfidentialClient
 from tests.refresh.beginning import SEALER
 from tests.refresh.sessions import Session, log_in
+from tests.service import Service
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ async def test_a_family_is_revoked_once(session: Session, directory: Directories
     assert len(events) == 1
 
 
-async def test_a_family_that_is_none_of_ours_is_not_known_to_be_good(directory: Directories) -> None:
+async def test_a_family_that_is_none_of_ours_is_not_known_to_be_good(directory: Directories, service: Service) -> None:
     """A predecessor whose keys were imported may have used the claim in its own way."""
-    keyring = Keyring(SEALER, SignerThread())
+    keyring = Keyring(SEALER, SignerThread(), service.settings.keyring_bounds)
     tokens = IssuedTokens("https://id.example.com", keyring, time.time, directory.store.revoked_tokens)
     for family in ("abc", "", 7, ["x"], str(uuid4())):
         assert await tokens.is_revoked(Claims({"jti": "a", "family_id": family}))

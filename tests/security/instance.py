@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 from idp import app
 from idp.audit import AuditQueue
 from idp.cli.directories import Directories, directories
-from idp.passwords.pool import HashPool
+from idp.parts import Parts
+from idp.passwords.pool import HashPool, Overloaded
 from idp.store import Store
 from tests.service import settings_for
 
@@ -22,12 +23,15 @@ ISSUER = "http://localhost"
 
 
 class CountingPool(HashPool):
-    """Counts what was asked of it."""
+    """Counts what was asked of it. While it is `full`, work that had room a moment ago is refused."""
 
     runs = 0
+    full = False
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         self.runs += 1
+        if self.full:
+            raise Overloaded(1)
         return await super().run(function, *args)
 
 
@@ -62,7 +66,7 @@ async def instance(dsn: str, **changes: object) -> AsyncIterator[Instance]:
     """Runs the service on this database while the block runs."""
     settings = settings_for(dsn, **changes)
     pool = CountingPool(settings.hash_concurrency)
-    parts = replace(app.parts(settings), pool=pool)
+    parts = replace(Parts.of(settings), pool=pool)
     application = app.build(settings, parts)
     async with parts.running(), directories(settings) as directory:
         yield Instance(application, parts.store, pool, directory, parts.audit)

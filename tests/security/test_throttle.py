@@ -142,6 +142,16 @@ async def test_what_is_throttled_is_not_hashed(idp: Instance) -> None:
     assert idp.pool.runs == before
 
 
+async def test_a_try_that_was_not_made_does_not_count(idp: Instance) -> None:
+    """Else a flood would shut out everybody who came while it lasted."""
+    home, user = somewhere(), await builders.user(idp.directory)
+    idp.pool.full = True
+    for _ in range(ACCOUNT.free + 1):
+        assert (await login(idp, home, user.email, PASSWORD)).status_code == 503
+    idp.pool.full = False
+    assert (await login(idp, home, user.email, PASSWORD)).status_code == 200
+
+
 async def test_parallel_guesses_do_not_slip_through(idp: Instance) -> None:
     user = await builders.user(idp.directory)
     before = idp.pool.runs

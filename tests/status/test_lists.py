@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from idp.app import parts
+from idp.parts import Parts
 from idp.protocol.status import LIST_SIZE, LIST_TTL, Status, list_uri, status_list, status_of
 from idp.status.lists import PAUSE, SignedLists
 from idp.store.database import DatabaseUnavailable
@@ -57,7 +57,7 @@ class World:
 
 @pytest.fixture
 async def world(database: str) -> AsyncIterator[World]:
-    service = parts(settings_for(database, offline_signing=3600))
+    service = Parts.of(settings_for(database, offline_signing=3600))
     async with service.running():
         await service.store.status_lists.take(10, 86400)
         yield World(service)
