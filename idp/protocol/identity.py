@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import idna
-from confusable_homoglyphs import categories
 
 USERNAME_LENGTH = 64
 """Most characters of a username."""
@@ -153,5 +152,7 @@ def _may_be_in_username(character: str) -> bool:
 
 
 def _is_one_writing_system(text: str) -> bool:
+    from confusable_homoglyphs import categories  # as email_validator
+
     scripts = categories.unique_aliases(text) - _SHARED_SCRIPTS
     return len(scripts) <= 1 or any(scripts <= system for system in _WRITING_SYSTEMS)
