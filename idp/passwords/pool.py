@@ -115,7 +115,11 @@ class HashPool:
 
 
 def _yield_to_all_others() -> None:
-    """Gives this thread the lowest priority. Only on Linux do threads have one of their own."""
+    """Gives this thread the lowest niceness. Only on Linux do threads have one of their own.
+
+    Not SCHED_IDLE, which is lower still: beside a full load of tokens, logins would take nearly twice as long, and
+    nobody else gains a millisecond that the noise does not hide (docs/performance.md).
+    """
     if sys.platform == "linux":
         with suppress(OSError):  # a sandbox may forbid it; then hashing competes with the rest
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
