@@ -24,6 +24,8 @@ _IDP = Contestant(OURS, partial(serving, name=OURS, people=PEOPLE))
 _TURNS = 3
 """How often, in a round, everything is measured by turns. The 99th percentile of one window is that of the moment, most
 of all when idle: whoever else is on the machine makes it ten times what it was a moment ago. The medians count."""
+_LOGINS = 2.0
+"""Measurements of logins last so many times longer than others: each takes long, and at the end cores fall idle."""
 _LEAD = 1.0
 """Seconds of logins before others ask meanwhile: so long may clients take to start."""
 
@@ -46,7 +48,7 @@ def _requests(server: Server) -> list[str]:
 
 def _figures(ground: Ground, server: Server, requests: list[str]) -> Figures:
     idle = trickle(server.port, server.asked.cheap, ground.seconds).report()
-    logging_in = ask(server.port, requests, _LEAD + ground.seconds, patient=True)
+    logging_in = ask(server.port, requests, _LOGINS * ground.seconds, patient=True)
     time.sleep(_LEAD)
     meanwhile = trickle(server.port, server.asked.cheap, ground.seconds).report()
     logins = logging_in.report()
