@@ -57,8 +57,9 @@ clean: ## removes what the other targets made, except the data of `idp dev`
 
 # The stamps say which set of pins the environment holds. The project itself is installed from its source tree.
 # uv does in a second what takes pip most of a minute; where it cannot work (a mirror that only pip is told of), pip does.
+# Bytecode as from pip: who may not write here, or is told not to, would compile everything at every start.
 define install
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet $(1) 2>/dev/null || $(PIP) install $(1)
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode $(1) 2>/dev/null || $(PIP) install $(1)
 endef
 
 $(VENV)/.venv: requirements/uv.txt

@@ -40,6 +40,18 @@ class Round:
         return self.of(contestant, column) / self.of(anchor, column)
 
 
+def typical(rounds: Sequence[Round]) -> Round:
+    """The median of every figure."""
+    return Round(
+        {
+            contestant: {
+                column: statistics.median(measured.of(contestant, column) for measured in rounds) for column in figures
+            }
+            for contestant, figures in rounds[0].figures.items()
+        }
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A bound, and on which side of it is good."""

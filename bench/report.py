@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
-from bench.benchmark import OURS, Benchmark, Figures, Round, Verdict
+from bench.benchmark import OURS, Benchmark, Figures, Round, Verdict, typical
 
 _WIDTH = 30
 """Characters from nothing to the goal."""
@@ -12,21 +12,12 @@ _LONGEST = 2 * _WIDTH
 
 def table(rounds: Sequence[Round]) -> str:
     """The median of every figure, a line for each contestant; then ours as ratios to each of the others."""
-    rows = {**_medians(rounds), **_ratios(rounds)}
+    rows = {**typical(rounds).figures, **_ratios(rounds)}
     columns = list(dict.fromkeys(column for figures in rows.values() for column in figures))
     lines = [["", *columns], ["---", *["---:"] * len(columns)]]
     for name, figures in rows.items():
         lines.append([name, *(_number(figures[column]) if column in figures else "" for column in columns)])
     return _aligned(lines)
-
-
-def _medians(rounds: Sequence[Round]) -> dict[str, Figures]:
-    return {
-        contestant: {
-            column: statistics.median(measured.of(contestant, column) for measured in rounds) for column in figures
-        }
-        for contestant, figures in rounds[0].figures.items()
-    }
 
 
 def _ratios(rounds: Sequence[Round]) -> dict[str, Figures]:

@@ -99,8 +99,10 @@ def started(
 
 
 def _inherited() -> dict[str, str]:
-    """Our environment without settings of a service that somebody runs from this shell."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
+    """Our environment without settings of a service that somebody runs from this shell, nor one for its sources: what
+    is installed has its bytecode, and does not compile itself at every start."""
+    dropped = "IDP_", "PYTHONDONTWRITEBYTECODE"
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -22,8 +22,10 @@ _HOST = "127.0.0.1"
 _DRAIN = 120.0
 """Seconds for which answers to what was asked are awaited at the end."""
 _ROTATING = b"&refresh_token="
-_EAGER = -15
-"""The priority of an open loop, where we may choose it: its few requests must be sent when they are due."""
+_URGENT = os.sched_param(1)
+"""An open loop is a real-time process, where we may have one: its few requests are sent when they are due, and their
+answers do not wait for a processor that the server keeps busy, as they would not on a machine of its own. Niceness
+is not enough: Linux first weighs whole sessions against each other (autogroups), and the server has its own."""
 
 
 class Connection(asyncio.Protocol):
@@ -190,7 +192,7 @@ def _rotated(request: bytes, answer: Answer) -> bytes:
 async def open_loop(port: int, request: str, seconds: float, rate: float) -> dict[str, Any]:
     """`rate` requests a second, on as many connections as are needed."""
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _EAGER)
+        os.sched_setscheduler(0, os.SCHED_FIFO, _URGENT)
     seen = Seen()
     idle: list[Caller] = []
     count = round(rate * seconds)

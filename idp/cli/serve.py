@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 
 from idp import log, settings
+from idp.cli import imported_for_good
 from idp.cli.output import explained, run
 from idp.cli.server import listen, run_in_process
 from idp.cli.workers import Workers
@@ -56,8 +57,9 @@ def _counting_together(workers: int) -> Iterator[None]:
 
 def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int) -> int:
     """Serves until it is told to stop. Gives the exit code."""
-    from idp import app, metrics  # not earlier, see above
-    from idp.parts import Parts
+    with imported_for_good():
+        from idp import app, metrics  # not earlier, see above
+        from idp.parts import Parts
 
     host, port = sockets[0].getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

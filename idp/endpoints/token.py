@@ -27,13 +27,14 @@ from idp.protocol.errors import (
     InvalidScopeError,
     InvalidTargetError,
     OAuth2Error,
+    TooManyActorsError,
     UnauthorizedClientError,
     UnsupportedGrantTypeError,
 )
 from idp.protocol.ports import Audit
 from idp.protocol.tokens import TokenResponse
 
-EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError)
+EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError, TooManyActorsError)
 """The refusals of a client that asks for more than it may have: those are for the audit log."""
 
 _UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}

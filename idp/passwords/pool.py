@@ -115,7 +115,11 @@ class HashPool:
 
 
 def _yield_to_all_others() -> None:
-    """Gives this thread the lowest priority. Only on Linux do threads have one of their own."""
+    """Gives this thread the lowest niceness. Only on Linux do threads have one of their own.
+
+    Not SCHED_IDLE, which is lower still: beside a full load of tokens there would be half as many logins, and they
+    would take nearly twice as long, for a millisecond or two that others gain (docs/performance.md).
+    """
     if sys.platform == "linux":
         with suppress(OSError):  # a sandbox may forbid it; then hashing competes with the rest
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

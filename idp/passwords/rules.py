@@ -2,17 +2,14 @@
 
 There are no composition rules and no expiry (NIST SP 800-63B-4 §3.1.1.2): length and a blocklist do more, and
 people do not work around them. The blocklist is zxcvbn: frequency lists of leaked passwords, names and words,
-and the patterns in which people vary them, all of it offline.
+and the patterns in which people vary them, all of it offline (`guessing.py`).
 
 This is work for the processor, tens of milliseconds at worst: run it in the `HashPool`.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable
-
-from zxcvbn import matching, scoring
 
 MIN_LENGTH = 8
 """The least that any setting may ask for, in characters (NIST SP 800-63B-4 §3.1.1.2)."""
@@ -22,8 +19,6 @@ MAX_LENGTH = 1024
 meets it, and low enough that normalising it, which takes quadratic time at worst, costs a millisecond."""
 
 _GUESSES = 10**8  # zxcvbn's score 3: withstands unlimited guessing at a login form
-_JUDGED_LENGTH = 64  # zxcvbn takes quadratic time; what is hard to guess so far gets no easier by what follows
-_JUDGED_WORK = 12 * _JUDGED_LENGTH**2  # some 100 ms
 _OWN_WORD_LENGTH = 4  # shorter words are in too many innocent passwords
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -49,6 +44,8 @@ def check(password: str, *, own_words: Iterable[str], min_length: int) -> str:
 
     Raises WeakPassword.
     """
+    from idp.passwords.guessing import guesses  # slow to import, and no login needs it
+
     chosen = normalise(password)
     if _SURROGATE.search(chosen):
         raise WeakPassword("The password is not valid Unicode text.")
@@ -61,7 +58,7 @@ def check(password: str, *, own_words: Iterable[str], min_length: int) -> str:
     words = _with_parts(own_words)
     if len(chosen) - _length_in_own_words(readable, words) < min_length:
         raise WeakPassword("The password is mostly made of your own name or address: please choose other words.")
-    if _guesses(readable, words) < _GUESSES:
+    if guesses(readable, words) < _GUESSES:
         raise WeakPassword("The password is too easy to guess: please choose a less common one.")
     return chosen
 
@@ -79,31 +76,3 @@ def _length_in_own_words(text: str, words: Iterable[str]) -> int:
     # The longest first, because the first alternative that matches is taken.
     pattern = "|".join(map(re.escape, sorted(telling, key=len, reverse=True)))
     return sum(len(found) for found in re.findall(pattern, text, re.IGNORECASE)) if pattern else 0
-
-
-def _guesses(text: str, words: Iterable[str]) -> float:
-    """About how many guesses somebody needs who knows people, their habits and this account.
-
-    `zxcvbn.zxcvbn` itself puts the user's words into a dictionary shared by all threads, so that one person's
-    password would be judged by another's words; these are the same two steps with a dictionary of our own.
-    """
-    dictionaries = {**matching.RANKED_DICTIONARIES, "own_words": matching.build_ranked_dict(sorted(words))}
-    judged = _judged(text)
-    return float(scoring.most_guessable_match_sequence(judged, matching.omnimatch(judged, dictionaries))["guesses"])
-
-
-def _judged(text: str) -> str:
-    """The longest start of the text that zxcvbn is done with in bounded time.
-
-    It looks up every part of the text in every spelling that l33t allows, up to 736 of them, which would take
-    seconds. A start that is cut for this reason is full of different symbols, hence hard to guess already.
-    """
-    text = text[:_JUDGED_LENGTH]
-    while _spellings(text) * len(text) ** 2 > _JUDGED_WORK:
-        text = text[:-1]
-    return text
-
-
-def _spellings(text: str) -> int:
-    """In how many ways l33t can be undone, up to a factor of two."""
-    return math.prod(max(1, sum(symbol in text for symbol in symbols)) for symbols in matching.L33T_TABLE.values())

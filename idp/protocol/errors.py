@@ -23,6 +23,7 @@ __all__ = [
     "MethodNotAllowedError",
     "OAuth2Error",
     "TemporarilyUnavailableError",
+    "TooManyActorsError",
     "UnauthorizedClientError",
     "UnsupportedGrantTypeError",
     "UseDPoPNonceError",
@@ -61,6 +62,12 @@ class InvalidTargetError(OAuth2Error):
     """The requested resource is not one that this client may have tokens for (RFC 8707 §2)."""
 
     error = "invalid_target"
+
+
+class TooManyActorsError(InvalidRequestError):
+    """The subject token has come through so many hands that this client cannot be one more (RFC 8693 §2.2.2, §4.1)."""
+
+    description = "The subject token has been exchanged too many times."
 
 
 class InvalidDPoPProofError(OAuth2Error):

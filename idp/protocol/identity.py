@@ -12,9 +12,9 @@ mailbox whose name folds onto another's key must not receive the other's reset l
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 import idna
-from confusable_homoglyphs import categories
 
 USERNAME_LENGTH = 64
 """Most characters of a username."""
@@ -79,10 +79,7 @@ def parse_email(text: str) -> Email:
     """
     import email_validator  # slow to import, and no login needs it
 
-    # Domains that cannot get mail from the Internet (RFC 6761, RFC 6762) and yet name people: on a developer's
-    # machine, in tests and on private networks. The list is the library's documented knob.
-    special = email_validator.SPECIAL_USE_DOMAIN_NAMES
-    special[:] = [name for name in special if name not in {"local", "localhost", "test"}]
+    _admit_private_domains()
     typed = _compatible(text, EMAIL_LENGTH, "An e-mail address", InvalidEmail)
     try:
         # Without `globally_deliverable` a domain of one label will do: admin@localhost.
@@ -92,6 +89,16 @@ def parse_email(text: str) -> Email:
     if _INVISIBLE.search(valid.normalized):
         raise InvalidEmail("An e-mail address cannot contain invisible characters.")
     return Email(valid.normalized, f"{_fold(valid.local_part)}@{valid.ascii_domain}")
+
+
+@cache
+def _admit_private_domains() -> None:
+    """Lets domains name people that cannot get mail from the Internet (RFC 6761, RFC 6762): on a developer's machine,
+    in tests and on private networks. The library's documented knob is a list of its own, so once is enough."""
+    import email_validator
+
+    special = email_validator.SPECIAL_USE_DOMAIN_NAMES
+    special[:] = [name for name in special if name not in {"local", "localhost", "test"}]
 
 
 def parse_username(text: str) -> Username:
@@ -153,5 +160,7 @@ def _may_be_in_username(character: str) -> bool:
 
 
 def _is_one_writing_system(text: str) -> bool:
+    from confusable_homoglyphs import categories  # as email_validator
+
     scripts = categories.unique_aliases(text) - _SHARED_SCRIPTS
     return len(scripts) <= 1 or any(scripts <= system for system in _WRITING_SYSTEMS)

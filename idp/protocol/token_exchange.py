@@ -10,7 +10,7 @@ from uuid import UUID
 
 from idp.protocol.authorization import Authentication
 from idp.protocol.client import ADMIN_SCOPE, Client
-from idp.protocol.errors import InvalidRequestError, InvalidScopeError, InvalidTargetError
+from idp.protocol.errors import InvalidRequestError, InvalidScopeError, InvalidTargetError, TooManyActorsError
 from idp.protocol.scope import granted_scope
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - an identifier, as the next
@@ -83,13 +83,13 @@ def exchanged_act(subject: SubjectToken, client: Client) -> Mapping[str, Any] | 
     """Who acts for the subject (§4.1): the client, on top of those before it. One that may impersonate is not named,
     but hides nobody else.
 
-    Raises InvalidRequestError when too many act already.
+    Raises TooManyActorsError.
     """
     if client.may_impersonate:
         return subject.act
     act = {"sub": client.client_id} | ({"act": subject.act} if subject.act else {})
     if _actors(act) > MOST_ACTORS:
-        raise InvalidRequestError("The subject token has been exchanged too many times.")
+        raise TooManyActorsError
     return act
 
 

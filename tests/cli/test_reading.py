@@ -107,7 +107,17 @@ def test_without_an_installation_one_sentence_says_what_to_do(idp: Idp, environm
 
 def test_help_does_not_load_the_service() -> None:
     """It is what shells and people call most."""
-    program = "import sys, idp.cli; idp.cli.idp.main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    for module in ("asyncpg", "starlette", "cryptography", "sqlalchemy", "rich"):
-        assert f"'{module}'" not in loaded
+    loaded = _loaded("import idp.cli; idp.cli.idp.main(['--help'], standalone_mode=False)")
+    assert not loaded & {"asyncpg", "starlette", "cryptography", "sqlalchemy", "rich"}
+
+
+def test_serving_does_not_load_what_no_login_needs() -> None:
+    """Somebody waits for a start, be it that of a worker that replaces another."""
+    loaded = _loaded("import idp.cli.serve, idp.app")
+    assert not loaded & {"zxcvbn", "email_validator", "confusable_homoglyphs", "alembic", "rich"}
+
+
+def _loaded(program: str) -> set[str]:
+    """The modules that are there when the program has run."""
+    arguments = [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"]
+    return set(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split())

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from idp.protocol.assertion import JWT_BEARER
 from idp.protocol.throttle import ACCOUNT
+from idp.protocol.token_exchange import MOST_ACTORS
 from tests import builders
 from tests.builders import PASSWORD
 from tests.conftest import CreateDatabase
@@ -127,6 +128,17 @@ async def test_token_exchange(idp: Instance, http: httpx.AsyncClient) -> None:
     assert await recorded(idp, answer) == [event("exchange.refused", "refused", name, None, name)]
     answer = await at.exchange(subject_token, audience=ORDERS)
     assert await recorded(idp, answer) == [event("token.refused", "refused", orders, orders, orders)]
+
+
+async def test_apis_that_call_each_other_without_end(idp: Instance, http: httpx.AsyncClient) -> None:
+    at, echo = await shop(http, idp.directory), await api(idp.directory, ORDERS, ORDERS)
+    subject_token = await at.subject_token()
+    for _ in range(MOST_ACTORS):
+        subject_token = await at.exchanged_token(subject_token, echo)
+    name, answer = echo.client.client_id, await at.exchange(subject_token, echo)
+    assert answer.status_code == 400
+    assert await recorded(idp, answer) == [event("token.refused", "refused", name, name, name)]
+    assert await details(idp, answer) == {"error": "invalid_request"}
 
 
 async def test_an_outside_token(idp: Instance, http: httpx.AsyncClient) -> None:

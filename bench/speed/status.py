@@ -1,8 +1,8 @@
-"""What a status adds to issuing and to verifying one token: `python -m tests.status.cost`.
+"""What a status adds to issuing and to verifying one token: `python -m bench.speed.status`.
 
 In one process, without network and database: indices are there, and so is the list. Only the time that this thread
 runs counts; with and without take turns, and the least of each is what it costs on a machine that has nothing else
-to do.
+to do. No promise hangs on it, so `make bench` leaves it out.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Signing:
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    async def sign(self, claims: dict[str, Any], *, typ: str, now: float) -> tuple[str, str]:
+    async def sign(self, claims: dict[str, Any], *, typ: str, now: float) -> tuple[str, str]:  # noqa: ARG002
         return self._signer.sign(claims, typ=typ), str(self._signer.jwk["kid"])
 
 
@@ -43,12 +43,12 @@ def seconds(work: Callable[[], object]) -> float:
 def compare(name: str, without: Callable[[], object], with_status: Callable[[], object]) -> None:
     rounds = [(seconds(without), seconds(with_status)) for _ in range(ROUNDS)]
     base, more = (min(column) / TOKENS * 1e6 for column in zip(*rounds, strict=True))
-    print(f"{name:30} {base:7.1f} us, with a status {more:7.1f} us: {more / base - 1:+.1%}")  # noqa: T201
+    print(f"{name:30} {base:7.1f} us, with a status {more:7.1f} us: {more / base - 1:+.1%}")
 
 
 def indices() -> StatusIndices:
     made = StatusIndices(None, time.time, ttl=900, offline=60)  # type: ignore[arg-type]
-    made._blocks = deque([Block(0, list(range(MOST)), time.time() + BLOCK_LIFETIME)])
+    made._blocks = deque([Block(0, list(range(MOST)), time.time() + BLOCK_LIFETIME)])  # noqa: SLF001 - filled without a database
     return made
 
 
