@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from idp_verifier import Verifier
+from idp_verifier import Verifier, encoding
 from idp_verifier.fake_issuer import Clock
 from idp_verifier.testing import LocalIssuer
 
@@ -33,3 +33,8 @@ def issuer(clock: Clock) -> Iterator[LocalIssuer]:
 def verifier(issuer: LocalIssuer, clock: Clock, tls: ssl.SSLContext) -> Iterator[Verifier]:
     with Verifier(issuer.url, AUDIENCE, clock=clock, tls=tls) as verifier:
         yield verifier
+
+
+@pytest.fixture(params=[True, False], ids=["orjson", "json"])
+def either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "_HAS_ORJSON", request.param)

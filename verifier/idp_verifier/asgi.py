@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from idp_verifier.bearer import PCHAR, Gateway, Refusal, Request, Target
-from idp_verifier.guard import CLAIMS, Instead, Middleware, refused
+from idp_verifier.guard import CLAIMS, Middleware, refused
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,8 +23,11 @@ def _method(scope: Request) -> str:
 
 
 def _header(scope: Request, name: str) -> list[str]:
-    wanted = name.encode()
-    return [value.decode("latin-1") for field, value in scope["headers"] if field == wanted]
+    wanted, values = name.encode(), []
+    for field, value in scope["headers"]:  # with each request: a comprehension would cost a call more
+        if field == wanted:
+            values.append(value.decode("latin-1"))
+    return values
 
 
 def _target(scope: Request) -> Target:
@@ -46,25 +49,29 @@ class BearerMiddleware(Middleware[App]):
     gateway = ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        instead = None if scope["type"] == "lifespan" else await self._instead(scope)
+        instead = None
+        if self._asks_for_metadata(scope):
+            instead = self._metadata
+        elif not self._is_open(scope):
+            try:
+                claims = self._guard.admit_at_once(scope, self._scopes, self._role)
+                if claims is None:
+                    claims = await self._guard.admit(scope, self._scopes, self._role)
+                scope[CLAIMS] = claims
+            except Refusal as refusal:
+                instead = refused(refusal)
         if instead is None:
             await self._app(scope, receive, send)
         else:
             for message in _messages(scope, *instead):
                 await send(message)
 
-    async def _instead(self, scope: Scope) -> Instead | None:
-        """What is answered in place of the application: status, header, body."""
-        path = scope["path"]
-        if path == self._metadata_path and _method(scope) in {"GET", "HEAD"}:
-            return self._metadata
-        if path.removeprefix(scope.get("root_path", "")) in self._open:
-            return None
-        try:
-            scope[CLAIMS] = await self._guard.admit(scope, self._scopes, self._role)
-        except Refusal as refusal:
-            return refused(refusal)
-        return None
+    def _asks_for_metadata(self, scope: Scope) -> bool:
+        path = self._metadata_path
+        return path is not None and scope.get("path") == path and _method(scope) in {"GET", "HEAD"}
+
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["type"] == "lifespan" or scope["path"].removeprefix(scope.get("root_path", "")) in self._open
 
 
 def _messages(scope: Scope, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[dict[str, Any]]:

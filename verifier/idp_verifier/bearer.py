@@ -122,8 +122,7 @@ class Bearer:
 
         Tokens in the query or in a form (§2.2, §2.3) are not looked for: there they end up in logs and histories.
         """
-        scheme, credentials = self._authorization(request)
-        token = credentials if scheme in _SCHEMES else ""
+        scheme, token = self._authorization(request)
         if self.cookie is not None and (in_cookie := self.cookie.tokens(self.gateway, request)):
             if token or len(in_cookie) > 1:  # §2: one method for each request
                 raise self._challenged(400, "More than one token", error="invalid_request")
@@ -170,14 +169,17 @@ class Bearer:
             raise Refusal(403, f"{role.capitalize()} access required")
 
     def _authorization(self, request: Request) -> tuple[str, str]:
-        """The scheme, in lower case, and the credentials (RFC 9110 §11.6.2): the one place that tells schemes apart."""
+        """The scheme, in lower case, and the token (RFC 9110 §11.6.2); both are empty without one by our schemes."""
         values = self.gateway.header(request, "authorization")
-        scheme, _, credentials = (values[0] if values else "").partition(" ")
+        if not values:
+            return "", ""
+        scheme, _, token = values[0].partition(" ")
         scheme = scheme.lower()
+        is_ours = scheme in _SCHEMES
         # A comma is in no token (§2.1), but between two headers that a server or a proxy has made one of.
-        if len(values) > 1 or (scheme in _SCHEMES and "," in credentials):
+        if len(values) > 1 or (is_ours and "," in token):
             raise self._challenged(400, "More than one Authorization header", error="invalid_request")
-        return scheme, credentials.strip(" ")
+        return (scheme, token.strip(" ")) if is_ours else ("", "")
 
     def _proof(self, request: Request) -> DpopProof:
         """The one proof of a request (RFC 9449 §4.3), with what it has to be a proof for."""

@@ -66,6 +66,17 @@ class Guard:
         self.bearer.demand(claims, scopes, role, proof)
         return claims
 
+    def admit_at_once(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims | None:
+        """As `admit`, but None if something has to be fetched first: then nothing was decided, so ask `admit`."""
+        token, proof = self.bearer.credentials(request)
+        try:
+            claims = self._verifier.verify_at_once(token, proof)
+        except VerificationError as error:
+            raise self.bearer.refusal_of(error, proof) from error
+        if claims is not None:
+            self.bearer.demand(claims, scopes, role, proof)
+        return claims
+
 
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|$)")
 

@@ -73,7 +73,7 @@ class BearerAuth(AuthenticationBackend):
         try:
             return await self._guard.admit(connection.scope, scopes, role)
         except Refusal as refusal:
-            raise HTTPException(refusal.status, refusal.detail, refusal.headers) from None
+            raise _exception(refusal) from None
 
     def requires(self, *scopes: str, role: str | None = None) -> Callable[[Endpoint], Endpoint]:
         """Decorates an endpoint, which then finds the claims in `request.state.claims`."""
@@ -81,7 +81,12 @@ class BearerAuth(AuthenticationBackend):
         def decorate(endpoint: Endpoint) -> Endpoint:
             @wraps(endpoint)
             async def guarded(request: Request) -> Response:
-                claims = await self.claims(request, *scopes, role=role)
+                try:
+                    claims = self._guard.admit_at_once(request.scope, scopes, role)
+                except Refusal as refusal:
+                    raise _exception(refusal) from None
+                if claims is None:
+                    claims = await self.claims(request, *scopes, role=role)
                 request.scope.setdefault("state", {})["claims"] = claims  # `request.state` would cost twice as much
                 return await endpoint(request)
 
@@ -107,6 +112,10 @@ class BearerAuth(AuthenticationBackend):
         refusal = error.args[0]
         assert isinstance(refusal, Refusal)
         return PlainTextResponse(refusal.detail, refusal.status, refusal.headers)
+
+
+def _exception(refusal: Refusal) -> HTTPException:
+    return HTTPException(refusal.status, refusal.detail, refusal.headers)
 
 
 def metadata_route(resource: ProtectedResource) -> Route:

@@ -109,7 +109,7 @@ class Verifier:
 
         A token that is bound to a key (RFC 9449) needs the `proof` that came with the request.
         """
-        claims = self._at_once(token, proof)
+        claims = self.verify_at_once(token, proof)
         if claims is not None:
             return claims
         steps = self._steps(token, proof)
@@ -121,7 +121,7 @@ class Verifier:
 
     def verify_sync(self, token: str | bytes, proof: DpopProof | None = None) -> Claims:
         """As `verify`, for code without an event loop, which it would block while keys are fetched."""
-        claims = self._at_once(token, proof)
+        claims = self.verify_at_once(token, proof)
         if claims is not None:
             return claims
         steps = self._steps(token, proof)
@@ -131,20 +131,11 @@ class Verifier:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def aclose(self) -> None:
-        """Ends the background work. Verification goes on with the keys that are there."""
-        await _wait(self._end(), self._timeout)
+    def verify_at_once(self, token: str | bytes, proof: DpopProof | None = None) -> Claims | None:
+        """As `verify`, but None if something has to be fetched first: then nothing was decided, so ask `verify`.
 
-    def close(self) -> None:
-        """As `aclose`, for code without an event loop."""
-        wait_for(self._end(), timeout=self._timeout)
-
-    def _end(self) -> list[Future[None]]:
-        keys = self._source.close()
-        return [*self._lists.close(), *([] if keys is None else [keys])]
-
-    def _at_once(self, token: str | bytes, proof: DpopProof | None) -> Claims | None:
-        """The claims, if nothing has to be fetched first: the way of nearly all tokens. Else None: see `_steps`."""
+        It is the way of nearly all tokens, and costs no coroutine.
+        """
         now = self._clock()
         keys = self._source.fresh(now)
         if keys is None:
@@ -162,8 +153,20 @@ class Verifier:
             return verified.claims
         return self._confirmed(verified, token, proof)
 
+    async def aclose(self) -> None:
+        """Ends the background work. Verification goes on with the keys that are there."""
+        await _wait(self._end(), self._timeout)
+
+    def close(self) -> None:
+        """As `aclose`, for code without an event loop."""
+        wait_for(self._end(), timeout=self._timeout)
+
+    def _end(self) -> list[Future[None]]:
+        keys = self._source.close()
+        return [*self._lists.close(), *([] if keys is None else [keys])]
+
     def _steps(self, token: str | bytes, proof: DpopProof | None) -> Generator[Future[None], None, Claims]:
-        """As `_at_once`, where something may have to be fetched: yields what to wait for."""
+        """As `verify_at_once`, where something may have to be fetched: yields what to wait for."""
         keys = self._source.current()
         if isinstance(keys, Future):
             yield keys
