@@ -68,14 +68,7 @@ class Verifier:
                 demand_secure(url, allow_http=allow_http)
         self._issuer = issuer
         self._audience = frozenset({audience} if isinstance(audience, str) else audience)
-        if not self._audience or "" in self._audience:
-            raise ValueError("audience must name this service: without it, tokens for any other would be accepted")
-        if not 0 <= leeway <= 300:
-            raise ValueError("leeway must be between 0 and 300 seconds")
-        if cache_size < 0 or cache_size == 1:
-            raise ValueError("cache_size must be 0 or at least 2 tokens")
-        if status not in {"auto", "ignore"}:
-            raise ValueError("status must be auto or ignore")
+        _demand_sense(self._audience, leeway, cache_size, status)
         self._leeway = leeway
         self._clock = clock
         self._timeout = timeout
@@ -237,3 +230,15 @@ async def _wait(fetches: list[Future[None]], seconds: float) -> None:
     # asyncio.wait, because it neither raises at the end of its time nor cancels what others wait for too
     if fetches:
         await asyncio.wait([asyncio.wrap_future(fetch) for fetch in fetches], timeout=seconds)
+
+
+def _demand_sense(audience: Collection[str], leeway: float, cache_size: int, status: str) -> None:
+    """Raises ValueError for arguments with which a verifier would be wrong without a sign of it."""
+    if not audience or "" in audience:
+        raise ValueError("audience must name this service: without it, tokens for any other would be accepted")
+    if not 0 <= leeway <= 300:
+        raise ValueError("leeway must be between 0 and 300 seconds")
+    if cache_size < 0 or cache_size == 1:
+        raise ValueError("cache_size must be 0 or at least 2 tokens")
+    if status not in {"auto", "ignore"}:
+        raise ValueError("status must be auto or ignore")

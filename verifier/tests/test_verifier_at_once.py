@@ -1,5 +1,6 @@
 """What is answered at once, without a coroutine, and what must not be: the way of nearly all requests."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,8 +39,8 @@ def fake_issuer() -> Iterator[FakeIssuer]:
 
 
 @pytest.fixture
-async def verifier(fake_issuer: FakeIssuer) -> AsyncIterator[Verifier]:
-    async with fake_issuer.verifier() as verifier:
+async def verifier(fake_issuer: FakeIssuer, tls: ssl.SSLContext) -> AsyncIterator[Verifier]:
+    async with fake_issuer.verifier(tls=tls) as verifier:
         yield verifier
 
 
