@@ -36,6 +36,10 @@ class JwksReaders:
         self._clock = clock
         self._fresh: OrderedDict[str, Reader] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many are not written yet."""
+        return len(self._fresh)
+
     def saw(self, name: str, newest_kid: str, *, confirmed: bool) -> None:
         """A reader was sent the set whose newest key is this one, or (`confirmed`) showed that it has it already."""
         known = self._fresh.pop(name, None)

@@ -1,5 +1,6 @@
 """Who fetched the JWK Set is remembered within bounds, however many names strangers invent."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 
@@ -58,8 +59,12 @@ async def test_what_could_not_be_written_waits_within_the_bound(store: Store, se
     see(seen, range(BOUND))
     async with observing(database) as observer, observer.session.transaction():
         await observer.session.execute("lock table jwks_readers")
+        writing = asyncio.create_task(seen.write())
+        await observer.until("wait_event_type = 'Lock'")
+        see(seen, range(100, 105))  # they come to those that are not written
         with pytest.raises(DatabaseUnavailable):
-            await seen.write()
-    see(seen, range(100, 105))
+            await writing
+    see(seen, range(200, 201))
+    assert len(seen) == BOUND
     await seen.write()
-    assert await names(store) == {*range(5, BOUND), *range(100, 105)}
+    assert await names(store) == {*range(6, BOUND), *range(100, 105), 200}
