@@ -24,9 +24,13 @@ ISSUER, AUDIENCE = "https://id.example.com", "https://api.example.com"
 
 
 class Inline:
-    """Signs where it is."""
+    """Signs where it is, and counts."""
+
+    def __init__(self) -> None:
+        self.signed = 0
 
     async def sign(self, work: Callable[[], bytes]) -> bytes:
+        self.signed += 1
         return work()
 
 
@@ -70,6 +74,14 @@ def kids(keyring: Keyring, now: float = NOW) -> list[str]:
 
 
 class TestSigning:
+    @pytest.mark.parametrize(("alg", "signed"), [("RS256", 1), ("PS256", 1), ("ES256", 0), ("EdDSA", 0)])
+    async def test_only_what_takes_long_is_handed_to_the_thread(self, alg: str, signed: int) -> None:
+        thread = Inline()
+        keyring = Keyring(SEALER, thread, BOUNDS)
+        keyring.replace([stored(0, 5000, alg=alg)], NOW)
+        await keyring.sign(claims(), typ="at+jwt", now=NOW)
+        assert thread.signed == signed
+
     @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # RFC 9864 would call it Ed25519
     @pytest.mark.parametrize("alg", ALGORITHMS)
     async def test_others_verify_what_each_algorithm_signs(self, keyring: Keyring, alg: str) -> None:
@@ -113,7 +125,7 @@ class TestSigning:
 
     async def test_a_pause_before_the_signature_changes_neither_key_nor_times(self) -> None:
         """Partition or pause of one instance: the reading of the clock that made `exp` picks the key as well."""
-        resumed = asyncio.Event()
+        resumed, key = asyncio.Event(), stored(0, 5000, alg="RS256")
 
         class Paused:
             async def sign(self, work: Callable[[], bytes]) -> bytes:
@@ -121,16 +133,14 @@ class TestSigning:
                 return work()
 
         keyring = Keyring(SEALER, Paused(), BOUNDS)
-        keyring.replace(ALL, NOW)
+        keyring.replace([FORMER, key, NEXT], NOW)
         signing = asyncio.create_task(keyring.sign(claims(), typ="at+jwt", now=NOW))
         await asyncio.sleep(0)
         keyring.replace([NEXT], NOW + 86400)
         resumed.set()
         token, kid = await signing
-        assert kid == CURRENT.kid
-        verify_token(
-            token, KeySet.parse({"keys": [dict(CURRENT.public_jwk)]}), issuer=ISSUER, audience=AUDIENCE, now=NOW
-        )
+        assert kid == key.kid
+        verify_token(token, KeySet.parse({"keys": [dict(key.public_jwk)]}), issuer=ISSUER, audience=AUDIENCE, now=NOW)
 
     @pytest.mark.parametrize("offline", [1.0, 60.0])
     def test_who_has_not_read_the_table_for_long_does_not_sign(self, offline: float) -> None:
