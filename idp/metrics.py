@@ -5,6 +5,7 @@
 """
 
 import os
+from collections import defaultdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -39,7 +40,7 @@ class Metrics:
         # Looking up what belongs to labels takes longer than counting.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._issued_by: dict[str, Counter] = {}
-        self._waiting: list[tuple[str, str, int, float]] = []
+        self._waiting: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
         self._issued = Counter("idp_tokens_issued", "Access tokens issued.", ["grant_type"], registry=registry)
         self._refused = Counter("idp_tokens_refused", "Token requests refused.", ["error"], registry=registry)
         self._hashes = Gauge(
@@ -57,22 +58,23 @@ class Metrics:
 
     def observe(self, route: str, method: str, status: int, seconds: float, _: Origin) -> None:
         """Counts an answer, whoever asked, when there is time for it: `flush` counts many in a fraction of the time."""
-        self._waiting.append((route, method, status, seconds))
+        self._waiting[route, method, status].append(seconds)
 
     def flush(self) -> None:
         """Counts the answers that wait."""
-        waiting, self._waiting = self._waiting, []
-        for route, method, status, seconds in waiting:
-            self._count(route, method, status, seconds)
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        for (route, method, status), taken in waiting.items():
+            requests, histogram = self._children(route, method, status)
+            requests.inc(len(taken))
+            for seconds in taken:
+                histogram.observe(seconds)
 
-    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
+    def _children(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
         children = self._answers.get((route, method, status))
         if children is None:
             children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
             self._answers[route, method, status] = children
-        requests, taken = children
-        requests.inc()
-        taken.observe(seconds)
+        return children
 
     def token_issued(self, grant_type: str) -> None:
         if grant_type not in self._issued_by:
