@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from idp import app
+from idp import parts
 from idp.cli.directories import Directories, directories
 from idp.clock import DatabaseClock
 from idp.protocol.status import LIST_TTL
@@ -44,7 +44,7 @@ def pass_time(seconds: float) -> None:
 def issuer(create_database: CreateDatabase, migrated: str) -> Iterator[Service]:
     """It goes on without having read the key table: the clock leaps, and the table is read once a second."""
     with create_database(migrated) as dsn, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "DatabaseClock", Clock)
+        patch.setattr(parts, "DatabaseClock", Clock)
         with running(settings_for(dsn, status_list=True, offline_signing=3600)) as service:
             patch.undo()
             yield service
