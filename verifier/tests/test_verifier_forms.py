@@ -8,36 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.signed import ES256, SIGNERS, claims, verify
 
 from idp_verifier import (
-    Claims,
     InvalidSignature,
-    KeySet,
     MalformedToken,
     VerificationError,
     encoding,
-    parse_key,
-    verify_token,
 )
 from idp_verifier.jws import MAX_TOKEN_OCTETS
-from idp_verifier.testing import Signer, access_token_claims, base64url
-
-ISSUER = "https://id.example.com"
-AUDIENCE = "https://api.example.com"
-NOW = 1_800_000_000
-SIGNERS = {alg: Signer.generate(alg, kid=alg) for alg in ("RS256", "PS256", "ES256", "EdDSA")}
-KEYS = KeySet(parse_key(signer.jwk) for signer in SIGNERS.values())
-ES256 = SIGNERS["ES256"]
-
-
-def verify(token: Any, *, now: float = NOW, leeway: float = 30, typ: str = "at+jwt") -> Claims:
-    return verify_token(token, KEYS, issuer=ISSUER, audience=AUDIENCE, now=now, leeway=leeway, typ=typ)
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    members = {**access_token_claims(ISSUER, NOW), **changes}
-    return {name: value for name, value in members.items() if value is not ...}
-
+from idp_verifier.testing import base64url
 
 # J2: any change, and any other form
 

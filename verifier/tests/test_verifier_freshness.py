@@ -5,22 +5,11 @@ import json
 import sys
 
 import pytest
+from tests.fetching import fetches, settle
 
 from idp_verifier import InvalidSignature, UnknownKey, Verifier
 from idp_verifier.fake_issuer import Clock
 from idp_verifier.testing import JWKS_PATH, LocalIssuer, Signer, access_token_claims, base64url
-
-
-def fetches(issuer: LocalIssuer) -> int:
-    return [path for path, _ in issuer.requests].count(JWKS_PATH)
-
-
-def settle(verifier: Verifier) -> None:
-    """Waits for the fetch that goes on in the background, if there is one."""
-    fetch = verifier._source._in_flight
-    if fetch is not None:
-        fetch.result(timeout=10)
-
 
 # Freshness
 

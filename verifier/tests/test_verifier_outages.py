@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from tests.fetching import fetches, settle
 
 from idp_verifier import KeysUnavailable, Verifier
 from idp_verifier.fake_issuer import Clock
@@ -12,17 +13,6 @@ from idp_verifier.fetch import MAX_BODY_OCTETS
 from idp_verifier.testing import JWKS_PATH, Answer, LocalIssuer, Signer
 
 AUDIENCE = "https://api.example.com"
-
-
-def fetches(issuer: LocalIssuer) -> int:
-    return [path for path, _ in issuer.requests].count(JWKS_PATH)
-
-
-def settle(verifier: Verifier) -> None:
-    """Waits for the fetch that goes on in the background, if there is one."""
-    fetch = verifier._source._in_flight
-    if fetch is not None:
-        fetch.result(timeout=10)
 
 
 def fail(issuer: LocalIssuer, status: int = 503) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.fetching import fetches, settle
 
 from idp_verifier import KeysUnavailable, Verifier
 from idp_verifier.discovery import metadata_urls
@@ -12,17 +13,6 @@ from idp_verifier.testing import JWKS_PATH, METADATA_PATH, Answer, LocalIssuer
 
 AUDIENCE = "https://api.example.com"
 OPENID_PATH = "/.well-known/openid-configuration"
-
-
-def fetches(issuer: LocalIssuer) -> int:
-    return [path for path, _ in issuer.requests].count(JWKS_PATH)
-
-
-def settle(verifier: Verifier) -> None:
-    """Waits for the fetch that goes on in the background, if there is one."""
-    fetch = verifier._source._in_flight
-    if fetch is not None:
-        fetch.result(timeout=10)
 
 
 # Finding them

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.fetching import fetches
+from tests.listed import publish, token_of
 
 from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, Verifier, parse_key
 from idp_verifier.encoding import decode_base64url
 from idp_verifier.fake_issuer import Clock
 from idp_verifier.status import MAX_LIST_OCTETS, MAX_LIST_TOKEN_OCTETS, StatusList, StatusReference, status_reference
-from idp_verifier.testing import METADATA_PATH, STATUS_PATH, Answer, LocalIssuer, Signer, base64url, status_list_claims
+from idp_verifier.testing import METADATA_PATH, STATUS_PATH, Answer, LocalIssuer, Signer, base64url
 
 AUDIENCE = "https://api.example.com"
 PATH = STATUS_PATH
@@ -27,26 +29,6 @@ def issuer(clock: Clock) -> Iterator[LocalIssuer]:
 
 def lst(octets: bytes) -> str:
     return base64url(zlib.compress(octets))
-
-
-def list_token(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> str:
-    """A Status List Token of one bit for each; `...` omits a claim."""
-    claims = {**status_list_claims(issuer.url + PATH, issuer._clock(), octets), **changes}
-    claims = {name: value for name, value in claims.items() if value is not ...}
-    return issuer.signer.sign(claims, **{"typ": "statuslist+jwt", **(header or {})})
-
-
-def publish(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> None:
-    token = list_token(issuer, octets, header, **changes)
-    issuer.answers[PATH] = Answer(token.encode(), headers={"ETag": f'"{hash(token)}"'})
-
-
-def token_of(issuer: LocalIssuer, idx: int = 0, **claims: Any) -> str:
-    return issuer.token(status=issuer.status_at(idx), **claims)
-
-
-def fetches(issuer: LocalIssuer, path: str = PATH) -> int:
-    return [asked for asked, _ in issuer.requests].count(path)
 
 
 # What a list says
@@ -97,7 +79,7 @@ async def test_whatever_is_not_valid_is_refused(issuer: LocalIssuer, verifier: V
 
 async def test_a_token_without_status_needs_no_list(issuer: LocalIssuer, verifier: Verifier) -> None:
     await verifier.verify(issuer.token())
-    assert fetches(issuer) == 0
+    assert fetches(issuer, PATH) == 0
 
 
 async def test_it_can_be_switched_off(issuer: LocalIssuer, clock: Clock) -> None:
@@ -105,7 +87,7 @@ async def test_it_can_be_switched_off(issuer: LocalIssuer, clock: Clock) -> None
     async with Verifier(issuer.url, AUDIENCE, clock=clock, tls=TLS, status="ignore") as verifier:
         await verifier.verify(token_of(issuer))
         await verifier.verify(issuer.token(status="nonsense"))
-    assert fetches(issuer) == 0
+    assert fetches(issuer, PATH) == 0
     with pytest.raises(ValueError, match="status"):
         Verifier(issuer.url, AUDIENCE, status="maybe")  # type: ignore[arg-type]
 

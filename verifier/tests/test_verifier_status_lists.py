@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.fetching import fetches, settle, settle_one
+from tests.listed import publish, token_of
 
 from idp_verifier import RevokedToken, StatusUnavailable, Verifier
 from idp_verifier.asgi import ASGI
 from idp_verifier.bearer import Bearer
 from idp_verifier.fake_issuer import Clock
-from idp_verifier.refresh import Refresher
-from idp_verifier.testing import STATUS_PATH, Answer, LocalIssuer, Signer, status_list_claims
+from idp_verifier.testing import STATUS_PATH, Answer, LocalIssuer, Signer
 
 PATH = STATUS_PATH
 
@@ -21,38 +22,6 @@ def issuer(clock: Clock) -> Iterator[LocalIssuer]:
     with LocalIssuer("ES256", clock=clock) as issuer:
         publish(issuer, b"\0\0")
         yield issuer
-
-
-def list_token(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> str:
-    """A Status List Token of one bit for each; `...` omits a claim."""
-    claims = {**status_list_claims(issuer.url + PATH, issuer._clock(), octets), **changes}
-    claims = {name: value for name, value in claims.items() if value is not ...}
-    return issuer.signer.sign(claims, **{"typ": "statuslist+jwt", **(header or {})})
-
-
-def publish(issuer: LocalIssuer, octets: bytes, header: dict[str, Any] | None = None, **changes: Any) -> None:
-    token = list_token(issuer, octets, header, **changes)
-    issuer.answers[PATH] = Answer(token.encode(), headers={"ETag": f'"{hash(token)}"'})
-
-
-def token_of(issuer: LocalIssuer, idx: int = 0, **claims: Any) -> str:
-    return issuer.token(status=issuer.status_at(idx), **claims)
-
-
-def fetches(issuer: LocalIssuer, path: str = PATH) -> int:
-    return [asked for asked, _ in issuer.requests].count(path)
-
-
-def settle(verifier: Verifier) -> None:
-    """Waits for the fetches that go on in the background."""
-    settle_one(verifier._source)
-    for source in verifier._lists._sources.values():
-        settle_one(source)
-
-
-def settle_one(source: Refresher[Any]) -> None:
-    if source._in_flight is not None:
-        source._in_flight.result(timeout=10)
 
 
 def at_once(verifier: Verifier, token: str) -> None:
@@ -69,7 +38,7 @@ async def test_one_fetch_serves_all_tokens_and_only_the_first_wait(issuer: Local
     await asyncio.gather(*map(verifier.verify, tokens))
     for token in (*tokens, token_of(issuer, 3)):
         at_once(verifier, token)
-    assert fetches(issuer) == 1
+    assert fetches(issuer, PATH) == 1
     (_, headers), *_ = [request for request in issuer.requests if request[0] == PATH]
     assert headers["Accept"] == "application/statuslist+jwt"
 
@@ -83,11 +52,11 @@ async def test_a_revocation_is_seen_within_the_ttl_by_known_tokens_too(
     clock.now += 79
     at_once(verifier, token)
     settle(verifier)
-    assert fetches(issuer) == 1
+    assert fetches(issuer, PATH) == 1
     clock.now += 2  # 80 % of the ttl have passed: fetched behind the request
     at_once(verifier, token)
     settle(verifier)
-    assert fetches(issuer) == 2
+    assert fetches(issuer, PATH) == 2
     with pytest.raises(RevokedToken):
         await verifier.verify(token)
     await verifier.verify(token_of(issuer, 4))
@@ -117,11 +86,11 @@ async def test_the_shorter_of_ttl_and_max_age_counts(
     clock.now += seconds * 0.79
     await verifier.verify(token_of(issuer))
     settle(verifier)
-    assert fetches(issuer) == 1
+    assert fetches(issuer, PATH) == 1
     clock.now += seconds * 0.02
     await verifier.verify(token_of(issuer))
     settle(verifier)
-    assert fetches(issuer) == 2
+    assert fetches(issuer, PATH) == 2
 
 
 async def test_no_ttl_delays_a_revocation_by_more_than_an_hour(
@@ -144,7 +113,7 @@ async def test_a_304_confirms_the_list(issuer: LocalIssuer, verifier: Verifier, 
     clock.now += 79
     at_once(verifier, token_of(issuer))
     settle(verifier)
-    assert fetches(issuer) == 2
+    assert fetches(issuer, PATH) == 2
 
 
 # Outages
@@ -187,7 +156,7 @@ async def test_a_list_that_cannot_be_had_refuses_without_a_flood_of_fetches(
     for _ in range(50):
         with pytest.raises(StatusUnavailable, match="404"):
             await verifier.verify(token_of(issuer))
-    assert fetches(issuer) == 1
+    assert fetches(issuer, PATH) == 1
     await verifier.verify(issuer.token())  # what has no status is not concerned
     clock.now += 1
     publish(issuer, b"\0")

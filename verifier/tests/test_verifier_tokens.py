@@ -6,9 +6,9 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.signed import AUDIENCE, ES256, ISSUER, NOW, SIGNERS, claims, verify
 
 from idp_verifier import (
-    Claims,
     ExpiredToken,
     InvalidClaims,
     KeySet,
@@ -18,28 +18,9 @@ from idp_verifier import (
     WrongAudience,
     WrongIssuer,
     WrongType,
-    parse_key,
     prepare_key,
     verify_token,
 )
-from idp_verifier.testing import Signer, access_token_claims
-
-ISSUER = "https://id.example.com"
-AUDIENCE = "https://api.example.com"
-NOW = 1_800_000_000
-SIGNERS = {alg: Signer.generate(alg, kid=alg) for alg in ("RS256", "PS256", "ES256", "EdDSA")}
-KEYS = KeySet(parse_key(signer.jwk) for signer in SIGNERS.values())
-ES256 = SIGNERS["ES256"]
-
-
-def verify(token: Any, *, now: float = NOW, leeway: float = 30, typ: str = "at+jwt") -> Claims:
-    return verify_token(token, KEYS, issuer=ISSUER, audience=AUDIENCE, now=now, leeway=leeway, typ=typ)
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    members = {**access_token_claims(ISSUER, NOW), **changes}
-    return {name: value for name, value in members.items() if value is not ...}
-
 
 # What is accepted
 
