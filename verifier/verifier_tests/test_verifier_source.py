@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.fetching import fetches, settle
+from verifier_tests.fetching import fetches, settle
 
 from idp_verifier import KeysUnavailable, Verifier
 from idp_verifier.discovery import metadata_urls

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.fetching import fetches
-from tests.listed import publish, token_of
+from verifier_tests.fetching import fetches
+from verifier_tests.listed import publish, token_of
 
 from idp_verifier import InvalidStatus, RevokedToken, StatusUnavailable, Verifier, parse_key
 from idp_verifier.encoding import decode_base64url

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.signed import ES256, SIGNERS, claims, verify
+from verifier_tests.signed import ES256, SIGNERS, claims, verify
 
 from idp_verifier import (
     InvalidSignature,

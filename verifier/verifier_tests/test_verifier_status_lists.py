@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.fetching import fetches, settle, settle_one
-from tests.listed import publish, token_of
+from verifier_tests.fetching import fetches, settle, settle_one
+from verifier_tests.listed import publish, token_of
 
 from idp_verifier import RevokedToken, StatusUnavailable, Verifier
 from idp_verifier.asgi import ASGI

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from tests.fetching import fetches, settle
+from verifier_tests.fetching import fetches, settle
 
 from idp_verifier import KeysUnavailable, Verifier
 from idp_verifier.fake_issuer import Clock

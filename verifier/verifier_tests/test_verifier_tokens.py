@@ -6,7 +6,7 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.signed import AUDIENCE, ES256, ISSUER, NOW, SIGNERS, claims, verify
+from verifier_tests.signed import AUDIENCE, ES256, ISSUER, NOW, SIGNERS, claims, verify
 
 from idp_verifier import (
     ExpiredToken,

@@ -5,7 +5,7 @@ import json
 import sys
 
 import pytest
-from tests.fetching import fetches, settle
+from verifier_tests.fetching import fetches, settle
 
 from idp_verifier import InvalidSignature, UnknownKey, Verifier
 from idp_verifier.fake_issuer import Clock
