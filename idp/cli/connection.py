@@ -32,6 +32,12 @@ class State(ServerState):
 
     draining = False
 
+    def drain(self) -> None:
+        self.draining = True
+        for connection in self.connections:
+            if isinstance(connection, Connection):
+                connection.end_after_answer()
+
 
 class _HeadTooLarge(Exception):  # noqa: N818 - raised through the parser, to make it stop
     pass
@@ -75,6 +81,11 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head = False
         if isinstance(self.server_state, State) and self.server_state.draining:
+            self.end_after_answer()
+
+    def end_after_answer(self) -> None:
+        """Has the answer to the last request that came say that it is the last (RFC 9112 §9.6)."""
+        if self.cycle is not None:
             self.cycle.keep_alive = False
 
     @property

@@ -53,7 +53,7 @@ class _Server(uvicorn.Server):
         last = [connection for listening in sockets or () for connection in _waiting(listening)]
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
-        self._state.draining = True
+        self._state.drain()
         for connection in last:
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, connection)
         with contextlib.suppress(TimeoutError):
