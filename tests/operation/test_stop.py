@@ -9,7 +9,7 @@ import signal
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -69,7 +69,11 @@ async def test_no_request_is_dropped(database: str, tmp_path: Path, workers: str
 def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals) -> None:
     """A login of which half has come when the signal does; the rest, hashing included, follows while it stops."""
     form = urllib.parse.urlencode({"grant_type": "password", "username": "nobody", "password": PASSWORD}).encode()
-    with serving(tmp_path, environment(database)) as process, contextlib.closing(connection(process.url)) as login:
+    with (
+        on_hangup(signal.SIG_DFL),
+        serving(tmp_path, environment(database)) as process,
+        contextlib.closing(connection(process.url)) as login,
+    ):
         login.putrequest("POST", "/token")
         login.putheader("Content-Type", "application/x-www-form-urlencoded")
         login.putheader("Content-Length", str(len(form)))
@@ -100,12 +104,18 @@ def refuses(url: str) -> bool:
 
 
 def test_nohup_is_heeded(database: str, tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the process inherits it
+    with on_hangup(signal.SIG_IGN), serving(tmp_path, environment(database)) as process:
+        process.process.send_signal(signal.SIGHUP)
+        assert httpx.get(f"{process.url}/healthz").status_code == 200
+        assert process.stop() == 0
+
+
+@contextlib.contextmanager
+def on_hangup(disposition: signal.Handlers) -> Iterator[None]:
+    """What a process that is started meanwhile inherits, however the tests themselves were started."""
+    before = signal.signal(signal.SIGHUP, disposition)
     try:
-        with serving(tmp_path, environment(database)) as process:
-            process.process.send_signal(signal.SIGHUP)
-            assert httpx.get(f"{process.url}/healthz").status_code == 200
-            assert process.stop() == 0
+        yield
     finally:
         signal.signal(signal.SIGHUP, before)
 
