@@ -23,7 +23,7 @@ PYJWT = "PyJWT"
 NEW = "idp-verifier, new tokens"
 REPEATED = "idp-verifier, repeated tokens"
 
-_SLICES = 20
+_SLICES = 100
 _TOKENS = 100  # in each slice
 
 T = TypeVar("T")

@@ -139,7 +139,7 @@ def _demand_types(members: Mapping[str, Any]) -> None:
     # Refused even where the claim is optional: misunderstandings begin with `"roles": "admin"` read as a list
     # of letters, or `"scope": ["a"]` as no scope.
     for name, value in members.items():
-        if value.__class__ is str and value and name in _TEXTS:  # most claims: no call needed
+        if name in _TEXTS and value.__class__ is str and value:  # most claims: no call needed
             continue
         is_sound = _SOUND.get(name)
         if is_sound is not None and not is_sound(value):
