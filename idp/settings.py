@@ -8,6 +8,7 @@ from typing import Any
 from idp import environment as env
 from idp.protocol.refresh import RefreshPolicy
 from idp.protocol.status import LIST_GRACE
+from idp.protocol.tokens import LONGEST_ACCESS_TOKEN
 from keys.keyring import Bounds
 from keys.schedule import KeySettings, RotationPolicy
 from keys.sealing import SealingKey
@@ -155,7 +156,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Settings, list[str
             env.peppers,
             demand="Make one with `openssl rand -base64 48` and keep it apart from the database.",
         ),
-        "access_token_ttl": read("IDP_ACCESS_TOKEN_TTL", env.whole_number(10, DAY)),
+        "access_token_ttl": read("IDP_ACCESS_TOKEN_TTL", env.whole_number(10, LONGEST_ACCESS_TOKEN)),
         "refresh_token_ttl": read("IDP_REFRESH_TOKEN_TTL", env.whole_number(60, 3660 * DAY)),
         "refresh_token_idle_ttl": read("IDP_REFRESH_TOKEN_IDLE_TTL", env.whole_number(60, 3660 * DAY)),
         "refresh_retry_window": read("IDP_REFRESH_RETRY_WINDOW", env.whole_number(0, 60)),

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from idp.endpoints.body import media_type, read_body
 from idp.protocol.errors import InvalidRequestError
 
-MAX_BODY = 64 * 1024
 MAX_FIELDS = 64
 REPEATABLE = frozenset({"resource", "audience"})
 """The parameters that may come more than once (RFC 8707 §2, RFC 8693 §2.1)."""
@@ -32,30 +32,9 @@ class Form:
 
 async def parse_form(request: Request) -> Form:
     """Reads the body. Raises InvalidRequestError for anything but a well-formed form, 413 in status for a huge one."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
+    if media_type(request) != "application/x-www-form-urlencoded":
         raise InvalidRequestError("The body must be application/x-www-form-urlencoded.")
-    return _form(await read_body(request, MAX_BODY))
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body of at most `limit` bytes. Raises InvalidRequestError with status 413 as soon as it is longer."""
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise _too_large(limit)
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise InvalidRequestError("The request ended before its body was complete.") from None
-    return b"".join(chunks)
-
-
-def _too_large(limit: int) -> InvalidRequestError:
-    return InvalidRequestError(f"The body must not be larger than {limit} bytes.", status_code=413)
+    return _form(await read_body(request))
 
 
 def _form(body: bytes) -> Form:

@@ -7,12 +7,11 @@ import orjson
 from starlette.requests import Request
 
 from idp.endpoints.answers import Problem
-from idp.endpoints.form import read_body
+from idp.endpoints.body import media_type, read_body
 from idp.protocol.errors import InvalidRequestError
 
 T = TypeVar("T")
 D = TypeVar("D")
-MAX_BODY = 64 * 1024
 
 
 class Members:
@@ -73,11 +72,10 @@ def json_object(value: Any) -> Mapping[str, Any]:
 
 async def read_members(request: Request) -> Members:
     """Reads the object. Raises a Problem: 415, 413 or 400."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type(request) != "application/json":
         raise Problem(415, "The body must be application/json.")
     try:
-        body = await read_body(request, MAX_BODY)
+        body = await read_body(request)
     except InvalidRequestError as error:
         raise Problem(error.status_code, error.description) from None
     try:

@@ -12,6 +12,9 @@ BEARER, DPOP = "Bearer", "DPoP"
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 
+LONGEST_ACCESS_TOKEN = 86400
+"""Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
+
 FAMILY_CLAIM = "family_id"
 """Ours: names the family of refresh tokens that an access token goes with, so that it can end with it."""
 

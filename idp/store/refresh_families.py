@@ -8,6 +8,7 @@ import orjson
 
 from idp.protocol.refresh import NO_TOKEN, Family
 from idp.protocol.status import Status
+from idp.protocol.tokens import LONGEST_ACCESS_TOKEN
 from idp.protocol.user import User
 from idp.store.database import Executor, Row
 from idp.store.revoked_tokens import MOST_LEEWAY
@@ -26,8 +27,6 @@ MOST_STATUSES = 4096
 _LIVING = f"""select (list_id, idx, expires_at)::issued_status from unnest(f.statuses)
     where expires_at > clock_timestamp() - interval '{MOST_LEEWAY} seconds'"""
 _HAS_ROOM = f"(cardinality(f.statuses) < {MOST_STATUSES} or cardinality(array({_LIVING})) < {MOST_STATUSES})"
-LONGEST_ACCESS_TOKEN = 86400
-"""Seconds: the most that IDP_ACCESS_TOKEN_TTL takes."""
 
 
 @dataclass(frozen=True, slots=True)

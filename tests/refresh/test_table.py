@@ -12,8 +12,9 @@ import pytest
 
 from idp.housekeeping import BATCH, Housekeeping
 from idp.protocol.client import Client
+from idp.protocol.tokens import LONGEST_ACCESS_TOKEN
 from idp.store import Aggregates, Store
-from idp.store.refresh_families import LONGEST_ACCESS_TOKEN, Swap
+from idp.store.refresh_families import Swap
 from idp.store.revoked_tokens import MOST_LEEWAY
 from tests.refresh.beginning import client_of, person
 from tests.store.observing import opened
