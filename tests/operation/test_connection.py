@@ -3,27 +3,32 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urljoin
 
 import httpx
+import psutil  # types-psutil is not among the pins
 import pytest
 
 from idp.cli import connection
 from tests.conftest import CreateDatabase
 from tests.service import Service, running, settings_for
 
+GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 HEAD = b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 
 @pytest.fixture(scope="module")
 def impatient(create_database: CreateDatabase, migrated: str) -> Iterator[Service]:
-    """A service in which a request has a moment to come in."""
+    """A service in which a request has a moment to come in, and an answer to be taken."""
     with (
         pytest.MonkeyPatch.context() as patch,
         create_database(migrated) as dsn,
         running(settings_for(dsn)) as service,
     ):
         patch.setattr(connection, "REQUEST_SECONDS", 0.3)
+        patch.setattr(connection, "ANSWER_SECONDS", 0.3)
         yield service
 
 
@@ -49,6 +54,16 @@ class Wire:
                 while piece := await self.reader.read(65536):
                     received += piece
         return received
+
+    @property
+    def is_open_there(self) -> bool:
+        """Whether the service still holds the connection."""
+        here, there = (self.writer.get_extra_info(name) for name in ("sockname", "peername"))
+        return any(
+            (it.laddr, it.raddr) == (there, here)
+            for it in psutil.net_connections("tcp4")
+            if it.status == psutil.CONN_ESTABLISHED
+        )
 
 
 @contextlib.asynccontextmanager
@@ -191,3 +206,137 @@ async def test_a_client_that_does_not_wait_for_its_answer(service: Service, http
         async with wire(service) as connection:
             await connection.send(HEAD + b"Content-Length: 29\r\n\r\nusername=nobody&password=wrong")
     assert (await http.get("/healthz")).status_code == 200
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+"""What several clients send with each request unless they are told not to (Java's, curl with --http2)."""
+
+
+class TestUpgrade:
+    """RFC 9110 §7.8: we offer no other protocol, so it is a request like any other."""
+
+    @pytest.mark.parametrize(
+        "framed",
+        [
+            lambda body: b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
+            lambda body: b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        ],
+        ids=["length", "chunks"],
+    )
+    @pytest.mark.parametrize("step", [1, 7, 10_000])
+    async def test_its_body_is_its_own(self, service: Service, framed: Callable[[bytes], bytes], step: int) -> None:
+        """Not a request that somebody smuggled through a proxy."""
+        sent = HEAD + UPGRADE + framed(GET + b"\r\n") + GET + b"Connection: close\r\n\r\n"
+        async with wire(service) as connection:
+            await connection.send(*(sent[start : start + step] for start in range(0, len(sent), step)))
+            answers = await connection.rest()
+        assert statuses(answers) == [400, 200]
+
+    async def test_requests_that_follow_it_are_answered(self, service: Service) -> None:
+        asks = GET + UPGRADE + b"\r\n"
+        async with wire(service) as connection:
+            await connection.send(asks * 5 + GET + b"Connection: close\r\n\r\n")
+            assert statuses(await connection.rest()) == [200] * 6
+
+    async def test_a_tunnel_is_refused(self, service: Service) -> None:
+        async with wire(service) as connection:
+            await connection.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
+            assert_refused(await connection.rest(), 400)
+
+
+class TestTarget:
+    """RFC 9112 §3.2: who is asked, and for what."""
+
+    @pytest.mark.parametrize("host", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a b\r\n", b"Host: a/b\r\n"])
+    async def test_not_exactly_one_host_is_refused(self, service: Service, host: bytes) -> None:
+        async with wire(service) as connection:
+            await connection.send(b"GET /healthz HTTP/1.1\r\n" + host + b"\r\n")
+            assert_refused(await connection.rest(), 400)
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            b"GET /healthz HTTP/1.1\r\nHost:",
+            b"GET /healthz HTTP/1.1\r\nHost: id.example.com:8443",
+            b"GET /healthz HTTP/1.1\r\nHost: [::1]:80",
+            b"GET http://a/healthz HTTP/1.1\r\nHost: a",
+            b"GET http://a/healthz?b HTTP/1.1\r\nHost: a",
+            b"GET /healthz HTTP/1.0",
+        ],
+        ids=range(6),
+    )
+    async def test_these_ask_for_the_same(self, service: Service, start: bytes) -> None:
+        async with wire(service) as connection:
+            await connection.send(start + b"\r\nConnection: close\r\n\r\n")
+            assert statuses(await connection.rest()) == [200]
+
+    @pytest.mark.parametrize("target", [b"http://a", b"http://a?b"])
+    async def test_an_absolute_one_may_have_no_path(self, service: Service, target: bytes) -> None:
+        async with wire(service) as connection:
+            await connection.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert statuses(await connection.rest()) == [404]
+
+
+class TestOrder:
+    """One final answer for each request (RFC 9110 §15), in the order of the requests (RFC 9112 §9.3.2)."""
+
+    async def test_what_is_under_way_is_answered_before_garbage_ends_the_connection(self, service: Service) -> None:
+        body = b"grant_type=password&username=hasty&password=wrong&client_id=default-client"
+        async with wire(service) as connection:
+            await connection.send(HEAD + b"Content-Length: %d\r\n\r\n%b\0garbage\r\n\r\n" % (len(body), body))
+            answer = await connection.rest()
+        assert statuses(answer) == [400]
+        assert b"invalid_grant" in answer
+
+    async def test_a_body_that_comes_after_the_answer_gets_none(self, service: Service) -> None:
+        async with wire(service) as connection:
+            await connection.send(HEAD + b"Content-Length: 3000000\r\n\r\n")
+            assert (await connection.reader.readuntil(b"}")).startswith(b"HTTP/1.1 413 ")
+            await connection.send(*[b"a" * 60_000] * 40)
+            assert await connection.rest() == b""
+
+    async def test_a_body_that_does_not_come_after_the_answer_gets_none(self, impatient: Service) -> None:
+        async with wire(impatient) as connection:
+            await connection.send(GET + b"Content-Length: 10\r\n\r\n")
+            assert statuses(await connection.rest()) == [200]
+
+
+class TestAnswersThatWait:
+    """A client that asks and does not listen holds little, and not for long."""
+
+    async def test_so_many_are_queued(self, service: Service) -> None:
+        async with wire(service) as wired:
+            await wired.send((GET + b"\r\n") * 3_000)
+            answers = await wired.rest()
+        assert statuses(answers) == [200] * (1 + connection.MAX_PIPELINED)
+        assert answers.count(b"connection: close") == 1
+
+    async def test_who_takes_nothing_is_left(self, impatient: Service) -> None:
+        async with wire(impatient) as connection:
+            await connection.send(await asset(impatient) * 17)
+            async with asyncio.timeout(15):
+                while connection.is_open_there:  # noqa: ASYNC110 - it is the service that ends it
+                    await asyncio.sleep(0.05)
+
+    async def test_who_is_slow_gets_everything(self, impatient: Service) -> None:
+        request, received = await asset(impatient), 0
+        async with wire(impatient) as connection:
+            await connection.send(request * 7 + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            while len(piece := await connection.reader.read(1_000_000)) and received < 2_000_000:
+                received += len(piece)
+                await asyncio.sleep(0.02)
+            rest = await connection.rest()
+        assert received + len(rest) > 8 * 1_000_000
+
+
+async def asset(service: Service) -> bytes:
+    """A request for the largest answer that there is."""
+    async with httpx.AsyncClient(base_url=service.url) as http:
+        page = (await http.get("/docs")).text
+    found = re.search(r'src="([^"]+swagger-ui[^"]+)"', page)
+    assert found is not None
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % urljoin("/docs", found[1]).encode()
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
