@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
+import resource
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -103,3 +105,25 @@ def on_hangup(disposition: signal.Handlers) -> Iterator[None]:
 def test_a_signal_at_the_first_moment(database: str, tmp_path: Path, workers: str) -> None:
     with serving(tmp_path, environment(database), "--workers", workers) as process:
         assert process.stop() == 0
+
+
+async def test_without_a_file_descriptor_left(database: str, tmp_path: Path) -> None:
+    """No connection can be accepted any more, not even for a last answer; what waits to be written is."""
+    client = await made_client(database)
+    with serving(tmp_path, environment(database)) as process:
+        async with httpx.AsyncClient(base_url=process.url) as http:
+            answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=client.auth)
+            assert answer.status_code == 200
+            leave_no_descriptor(process.process.pid)
+            assert await asyncio.to_thread(process.stop) == 0, process.written()
+    assert "Traceback" not in process.written()
+    async with directories(settings_of(database)) as directory:
+        assert await directory.store.audit.page(event="token.issued")
+
+
+def leave_no_descriptor(pid: int) -> None:
+    """Has a process open nothing more until it closes something."""
+    taken = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    free = next(number for number in itertools.count() if number not in taken)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, hard))
