@@ -6,6 +6,8 @@ import itertools
 import json
 import resource
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,3 +129,13 @@ def leave_no_descriptor(pid: int) -> None:
     free = next(number for number in itertools.count() if number not in taken)
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, hard))
+
+
+def test_an_error_that_nobody_has_foreseen() -> None:
+    """It is shown, and does not keep from being written what waits."""
+    program = [sys.executable, "-W", "error", "-m", "tests.operation.broken"]
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=30, check=False)
+    assert answer.returncode == 1
+    assert answer.stdout == "everything is written\n"
+    assert "RuntimeError: broken" in answer.stderr
