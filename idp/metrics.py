@@ -7,7 +7,7 @@
 import os
 from collections import defaultdict
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from idp.protocol.authorization import Origin
@@ -16,9 +16,18 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-def forget_worker(pid: int) -> None:
+def count_in(slot: int) -> None:
+    """Has this process count in the files of a slot, where the worker that had it before left off.
+
+    `prometheus_client` would name them after the process: every worker that ever served would leave its own, and each
+    scrape would read them all. No two living processes may share a slot. To be called before any `Metrics` is made.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+
+
+def forget_worker(slot: int) -> None:
     """Takes a worker that died out of what is measured now; what it counted stays."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -74,6 +74,10 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
             application = app.build(current, Parts.of(current, workers=workers))
             return run_in_process(application, sockets, ready)
 
+    def work_in(slot: int, ready: Callable[[], None]) -> int:
+        metrics.count_in(slot)
+        return work(ready)
+
     if workers == 1:
         return work(announce)
-    return Workers(workers, work, sockets=sockets, bury=metrics.forget_worker).run(announce)
+    return Workers(workers, work_in, sockets=sockets, bury=metrics.forget_worker).run(announce)

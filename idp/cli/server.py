@@ -50,8 +50,16 @@ class _Server(uvicorn.Server):
         uvicorn would close idle connections at once, and with them a request that was sent a moment ago. Instead each
         says with its next answer that it is the last (RFC 9112 §9.6).
         """
-        last = [connection for listening in sockets or () for connection in _waiting(listening)]
-        for listening in (*self.servers, *(sockets or ())):
+        try:
+            await self._drain(sockets or ())
+        finally:  # whatever fails above, what waits to be written is
+            await super().shutdown(sockets)
+
+    async def _drain(self, sockets: Sequence[socket.socket]) -> None:
+        last = [connection for listening in sockets for connection in _waiting(listening)]
+        for server in self.servers:
+            server.close()
+        for listening in sockets:
             listening.close()
         self._state.drain()
         for connection in last:
@@ -60,7 +68,6 @@ class _Server(uvicorn.Server):
             async with asyncio.timeout(_LAST_CALL):
                 while self.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.02)
-        await super().shutdown(sockets)
 
     def _connection(self) -> Connection:
         return Connection(self.config, self._state, self.lifespan.state)
@@ -76,7 +83,7 @@ def _settle_memory() -> None:
 
 def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
     """The connections that the kernel has accepted and nobody has taken: it resets them when `listening` closes."""
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(OSError):  # there are no more, or no file descriptors for them
         while True:
             connection, _ = listening.accept()
             connection.setblocking(False)

@@ -9,6 +9,7 @@ anew, they take longer to start and share no memory.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -18,23 +19,42 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-Work = Callable[[Callable[[], None]], int]
-"""What a worker does, and its exit code. It calls its argument once it is ready; SIGTERM ends it in good order."""
+Work = Callable[[int, Callable[[], None]], int]
+"""What a worker does, and its exit code. Its arguments are its slot, a number from 0 that no other living worker has,
+and what it calls once it is ready. SIGTERM ends it in good order."""
 
 log = logging.getLogger(__name__)
 
 _PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-"""Seconds before a worker that died is replaced. They double while those that replace it die young, so that one that
-cannot live does not keep the machine busy."""
+"""Seconds before a worker that died is replaced: the first, and the bound of those that follow."""
 _YOUNG = 10.0
 """Seconds, beyond its pause, at which a worker that dies is young."""
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _AWAITED = _STOP | {signal.SIGCHLD, signal.SIGHUP}
 
 
+def next_pause(pause: float, age: float) -> float:
+    """Seconds before a worker is replaced that waited `pause` seconds itself and died at the `age` of so many.
+
+    They double while those that replace it die young, so that one that cannot live does not keep the machine busy.
+    """
+    if age - pause >= _YOUNG:
+        return _PAUSE
+    return min(max(2 * pause, _PAUSE), _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    slot: int
+    pause: float
+    since: float
+
+
 class Workers:
-    """`count` processes that do `work` on `sockets`. `bury` is told the pid of each that died before its time."""
+    """`count` processes that do `work` on `sockets`. `bury` is told the slot of each that has ended, before another
+    gets it."""
 
     def __init__(
         self, count: int, work: Work, *, sockets: Sequence[socket.socket], bury: Callable[[int], None]
@@ -43,9 +63,8 @@ class Workers:
         self._work = work
         self._sockets = sockets
         self._bury = bury
-        self._since: dict[int, float] = {}
-        self._leaving: set[int] = set()
-        self._pause = _PAUSE
+        self._workers: dict[int, _Worker] = {}
+        self._leaving: set[int] = set()  # those that are not replaced when they end
         self._lifeline, self._lifeline_end = os.pipe()  # nobody ever writes: it ends when this process does
 
     def run(self, announce: Callable[[], None]) -> int:
@@ -66,31 +85,38 @@ class Workers:
 
     def _start_all(self) -> bool:
         """The first alone: what keeps one from starting keeps all, and should be said once."""
-        if not _is_ready(self._start()):
+        _, first = self._start()
+        if not _is_ready(first):
             return False
         others = [self._start() for _ in range(1, self._count)]
-        return all([_is_ready(pipe) for pipe in others])  # noqa: C419 - each is waited for
+        return all([_is_ready(ready) for _, ready in others])  # noqa: C419 - each is waited for
 
-    def _start(self, pause: float = 0.0) -> int:
-        """Forks a worker. Gives a pipe from which a byte can be read when it is ready, or the end if it dies first."""
+    def _start(self, pause: float = 0.0) -> tuple[int, int]:
+        """Forks a worker. Gives its pid, and a pipe from which a byte can be read when it is ready, or the end if it
+        dies first."""
+        worker = _Worker(self._free_slot(), pause, time.monotonic())
         ready, its_ready = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(self._lifeline_end)
-            os._exit(self._live(its_ready, pause))
+            os._exit(self._live(worker, its_ready))
         os.close(its_ready)
-        self._since[pid] = time.monotonic()
-        return ready
+        self._workers[pid] = worker
+        return pid, ready
 
-    def _live(self, ready: int, pause: float) -> int:
+    def _free_slot(self) -> int:
+        held = {worker.slot for worker in self._workers.values()}
+        return next(slot for slot in itertools.count() if slot not in held)
+
+    def _live(self, worker: _Worker, ready: int) -> int:
         """The life of a worker, in its own process."""
         try:
             for number in _AWAITED:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
             threading.Thread(target=self._end_with_parent, daemon=True).start()
-            time.sleep(pause)
-            return self._work(lambda: _say_ready(ready))
+            time.sleep(worker.pause)
+            return self._work(worker.slot, lambda: _say_ready(ready))
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 1
         except BaseException:  # noqa: BLE001 - a traceback is all that can become of it here
@@ -105,26 +131,33 @@ class Workers:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _replace_dead(self) -> None:
-        for pid, code, age in self._dead():
-            self._bury(pid)
+        for pid, code, worker in self._dead():
+            self._bury(worker.slot)
             if pid in self._leaving:
                 self._leaving.remove(pid)
                 continue
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if age < self._pause + _YOUNG else _PAUSE
-            log.error("worker died", extra={"pid": pid, "code": code, "replaced_in": self._pause})
-            os.close(self._start(self._pause))
+            pause = next_pause(worker.pause, time.monotonic() - worker.since)
+            log.error("worker died", extra={"pid": pid, "code": code, "replaced_in": pause})
+            _, ready = self._start(pause)
+            os.close(ready)
 
-    def _dead(self) -> Iterator[tuple[int, int, float]]:
-        """Pid, exit code and age, in seconds, of workers that have ended."""
-        for pid in tuple(self._since):
+    def _dead(self) -> Iterator[tuple[int, int, _Worker]]:
+        """Pid, exit code and what else is known of workers that have ended."""
+        for pid in tuple(self._workers):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
-                yield pid, os.waitstatus_to_exitcode(status), time.monotonic() - self._since.pop(pid)
+                yield pid, os.waitstatus_to_exitcode(status), self._workers.pop(pid)
 
     def _replace_all(self) -> None:
-        for pid in [*self._since]:
-            if not _is_ready(self._start()):
-                log.error("the workers were not replaced: a new one did not start, the old ones go on")
+        old = [pid for pid in self._workers if pid not in self._leaving]
+        for replaced, pid in enumerate(old):
+            successor, ready = self._start()
+            if not _is_ready(ready):
+                self._leaving.add(successor)  # whom it was to replace goes on
+                log.error(
+                    "not all workers were replaced: a new one did not start",
+                    extra={"replaced": replaced, "go_on": len(old) - replaced},
+                )
                 return
             self._leaving.add(pid)
             os.kill(pid, signal.SIGTERM)
@@ -133,9 +166,9 @@ class Workers:
     def _stop(self) -> int:
         for listening in self._sockets:  # lest connections queue up that no worker will accept
             listening.close()
-        for pid in self._since:
+        for pid in self._workers:
             os.kill(pid, signal.SIGTERM)
-        codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._since}
+        codes = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._workers}
         return 0 if codes <= {0, -signal.SIGTERM} else 1  # the signal itself ends a worker that does not serve yet
 
 

@@ -35,3 +35,12 @@ def test_it_waits_longer_than_requests_under_way_are_given() -> None:
     from idp.cli.server import SERVER
 
     assert int(_values("TimeoutStopSec")[0]) > SERVER["timeout_graceful_shutdown"]
+
+
+def test_a_reload_replaces_the_workers() -> None:
+    """To a service of one worker SIGHUP means to stop."""
+    [start], [reload] = _values("ExecStart"), _values("ExecReload")
+    assert reload == "/bin/kill -HUP $MAINPID"
+    workers = re.search(r"--workers (\d+)", start)
+    assert workers
+    assert int(workers[1]) >= 2

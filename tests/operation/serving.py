@@ -2,17 +2,22 @@
 
 import base64
 import contextlib
+import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from idp.settings import Settings
+from tests.builders import PASSWORD
 from tests.service import DEFAULT_CLIENT, KEY_ENCRYPTION_KEY, settings_for
 
 ISSUER = "https://id.example.com"
@@ -101,3 +106,26 @@ def refused(environment: Mapping[str, str], *arguments: str) -> subprocess.Compl
         timeout=60,
         check=False,
     )
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def connection(url: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(httpx.URL(url).host, httpx.URL(url).port, timeout=30)
+
+
+@contextlib.contextmanager
+def half_a_login(url: str) -> Iterator[tuple[http.client.HTTPConnection, bytes]]:
+    """A connection over which half of a login was sent, and the other half."""
+    form = urllib.parse.urlencode({"grant_type": "password", "username": "nobody", "password": PASSWORD}).encode()
+    with contextlib.closing(connection(url)) as login:
+        login.putrequest("POST", "/token")
+        login.putheader("Content-Type", "application/x-www-form-urlencoded")
+        login.putheader("Content-Length", str(len(form)))
+        login.endheaders(form[:10])
+        yield login, form[10:]

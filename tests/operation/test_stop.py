@@ -1,37 +1,29 @@
-"""SIGTERM: no request is dropped, the exit code is 0. A worker that dies is replaced, and none outlives the service."""
+"""SIGTERM: no request is dropped, the exit code is 0."""
 
 import asyncio
 import contextlib
-import http.client
+import itertools
 import json
-import os
+import resource
 import signal
-import time
-import urllib.parse
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil  # types-psutil is not among the pins
 import pytest
 
 from idp.cli.directories import directories
 from tests import builders
-from tests.builders import PASSWORD, ConfidentialClient
-from tests.operation.serving import environment, serving, settings_of
+from tests.builders import ConfidentialClient
+from tests.operation.serving import connection, environment, half_a_login, serving, settings_of, until
 
 
 async def made_client(dsn: str) -> ConfidentialClient:
     async with directories(settings_of(dsn)) as directory:
         return await builders.client(directory)
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 async def requests_until_refused(url: str, client: ConfidentialClient, *, keep_alive: bool) -> Counter[str]:
@@ -68,29 +60,20 @@ async def test_no_request_is_dropped(database: str, tmp_path: Path, workers: str
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals) -> None:
     """A login of which half has come when the signal does; the rest, hashing included, follows while it stops."""
-    form = urllib.parse.urlencode({"grant_type": "password", "username": "nobody", "password": PASSWORD}).encode()
     with (
         on_hangup(signal.SIG_DFL),
         serving(tmp_path, environment(database)) as process,
-        contextlib.closing(connection(process.url)) as login,
+        half_a_login(process.url) as (login, rest),
     ):
-        login.putrequest("POST", "/token")
-        login.putheader("Content-Type", "application/x-www-form-urlencoded")
-        login.putheader("Content-Length", str(len(form)))
-        login.endheaders(form[:10])
         assert httpx.get(f"{process.url}/healthz").status_code == 200  # by now it has read what came before
 
         process.process.send_signal(number)
         until(lambda: refuses(process.url))
-        login.send(form[10:])
+        login.send(rest)
         answer = login.getresponse()
         assert json.load(answer)["error"] == "invalid_grant"
         assert answer.headers["connection"] == "close"
         assert process.process.wait(30) == 0
-
-
-def connection(url: str) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(httpx.URL(url).host, httpx.URL(url).port, timeout=30)
 
 
 def refuses(url: str) -> bool:
@@ -126,83 +109,33 @@ def test_a_signal_at_the_first_moment(database: str, tmp_path: Path, workers: st
         assert process.stop() == 0
 
 
-class TestWorkers:
-    """`--workers N`."""
-
-    def test_metrics_are_summed(self, database: str, tmp_path: Path) -> None:
-        with serving(tmp_path, environment(database), "--workers", "2") as process:
-            for _ in range(60):  # each on a connection of its own, so that both workers get some
-                assert httpx.get(f"{process.url}/healthz").status_code == 200
-            line = 'idp_http_requests_total{method="GET",route="/healthz",status="200"} 60.0'
-            for _ in range(6):  # whoever is asked, once the others have counted too
-                until(lambda: line in httpx.get(f"{process.url}/metrics").text)
-
-    def test_one_that_dies_is_replaced(self, database: str, tmp_path: Path) -> None:
-        with serving(tmp_path, environment(database), "--workers", "2") as process:
-            parent = psutil.Process(process.process.pid)
-            first = {child.pid for child in parent.children()}
-            assert len(first) == 2
-            victim = min(first)
-            os.kill(victim, signal.SIGKILL)
-            until(lambda: "worker died" in process.written())
-            until(lambda: len({child.pid for child in parent.children()} - {victim}) == 2)
-            assert httpx.get(f"{process.url}/healthz").status_code == 200
-            assert process.stop() == 0
-
-    async def test_sighup_replaces_them_without_a_failed_request(self, database: str, tmp_path: Path) -> None:
-        with serving(tmp_path, environment(database), "--workers", "2") as process:
-            parent = psutil.Process(process.process.pid)
-            first = {child.pid for child in parent.children()}
-            async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
-                over = asyncio.Event()
-                load = [asyncio.create_task(_ask_until(over, http)) for _ in range(8)]
-                parent.send_signal(signal.SIGHUP)
-                while "the workers were replaced" not in process.written():  # noqa: ASYNC110 - nobody is told
-                    await asyncio.sleep(0.05)
-                while first & {child.pid for child in parent.children()}:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                over.set()
-                assert set(await asyncio.gather(*load)) == {200}
-            assert len(parent.children()) == 2
-            assert process.stop() == 0
-
-    def test_a_new_one_that_cannot_start_replaces_nobody(self, database: str, tmp_path: Path) -> None:
-        """A file with a secret was changed, and not well: the workers that serve go on."""
-        secret = tmp_path / "pepper"
-        variables = environment(database)
-        secret.write_text(variables.pop("IDP_PASSWORD_PEPPER"))
-        variables["IDP_PASSWORD_PEPPER_FILE"] = str(secret)
-        with serving(tmp_path, variables, "--workers", "2") as process:
-            parent = psutil.Process(process.process.pid)
-            first = {child.pid for child in parent.children()}
-            secret.write_text("short")
-            parent.send_signal(signal.SIGHUP)
-            until(lambda: "the old ones go on" in process.written())
-            assert first <= {child.pid for child in parent.children()}
-            assert "IDP_PASSWORD_PEPPER" in process.written()
-            assert httpx.get(f"{process.url}/healthz").status_code == 200
-            assert process.stop() == 0
-
-    def test_none_outlives_the_parent(self, database: str, tmp_path: Path) -> None:
-        with serving(tmp_path, environment(database), "--workers", "2") as process:
-            children = psutil.Process(process.process.pid).children()
-            process.process.kill()
-            process.process.wait()
-            until(lambda: not any(_runs(child) for child in children))
-            with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{process.url}/healthz")
+async def test_without_a_file_descriptor_left(database: str, tmp_path: Path) -> None:
+    """No connection can be accepted any more, not even for a last answer; what waits to be written is."""
+    client = await made_client(database)
+    with serving(tmp_path, environment(database)) as process:
+        async with httpx.AsyncClient(base_url=process.url) as http:
+            answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=client.auth)
+            assert answer.status_code == 200
+            leave_no_descriptor(process.process.pid)
+            assert await asyncio.to_thread(process.stop) == 0, process.written()
+    assert "Traceback" not in process.written()
+    async with directories(settings_of(database)) as directory:
+        assert await directory.store.audit.page(event="token.issued")
 
 
-async def _ask_until(over: asyncio.Event, http: httpx.AsyncClient) -> int:
-    """Asks until it is over. Gives the last status that was not 200, if there was one."""
-    status = 200
-    while not over.is_set():
-        answer = await http.get("/.well-known/jwks.json")
-        status = status if answer.status_code == 200 else answer.status_code
-    return status
+def leave_no_descriptor(pid: int) -> None:
+    """Has a process open nothing more until it closes something."""
+    taken = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    free = next(number for number in itertools.count() if number not in taken)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, hard))
 
 
-def _runs(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    return False
+def test_an_error_that_nobody_has_foreseen() -> None:
+    """It is shown, and does not keep from being written what waits."""
+    program = [sys.executable, "-W", "error", "-m", "tests.operation.broken"]
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=30, check=False)
+    assert answer.returncode == 1
+    assert answer.stdout == "everything is written\n"
+    assert "RuntimeError: broken" in answer.stderr
