@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -115,17 +116,18 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
         time.sleep(0.02)
 
 
-def connection(url: str) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(httpx.URL(url).host, httpx.URL(url).port, timeout=30)
-
-
 @contextlib.contextmanager
-def half_a_login(url: str) -> Iterator[tuple[http.client.HTTPConnection, bytes]]:
-    """A connection over which half of a login was sent, and the other half."""
+def some_of_a_login(url: str, sent: int = -10) -> Iterator[tuple[socket.socket, bytes]]:
+    """A connection over which a login went up to its byte `sent`, and the rest of it."""
     form = urllib.parse.urlencode({"grant_type": "password", "username": "nobody", "password": PASSWORD}).encode()
-    with contextlib.closing(connection(url)) as login:
-        login.putrequest("POST", "/token")
-        login.putheader("Content-Type", "application/x-www-form-urlencoded")
-        login.putheader("Content-Length", str(len(form)))
-        login.endheaders(form[:10])
-        yield login, form[10:]
+    head = b"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    login = head + b"Content-Length: %d\r\n\r\n%b" % (len(form), form)
+    with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=30) as connection:
+        connection.sendall(login[:sent])
+        yield connection, login[sent:]
+
+
+def answer_over(connection: socket.socket) -> http.client.HTTPResponse:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer

@@ -6,8 +6,10 @@ import itertools
 import json
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from idp.cli.directories import directories
 from tests import builders
 from tests.builders import ConfidentialClient
-from tests.operation.serving import connection, environment, half_a_login, serving, settings_of, until
+from tests.operation.serving import answer_over, environment, serving, settings_of, some_of_a_login, until
 
 
 async def made_client(dsn: str) -> ConfidentialClient:
@@ -57,20 +59,22 @@ async def test_no_request_is_dropped(database: str, tmp_path: Path, workers: str
     assert "Traceback" not in process.written()
 
 
+@pytest.mark.parametrize("sent", [40, -10], ids=["half a head", "half a body"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals) -> None:
-    """A login of which half has come when the signal does; the rest, hashing included, follows while it stops."""
+def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signal.Signals, sent: int) -> None:
+    """A login of which some has come when the signal does; the rest, hashing included, follows while it stops."""
     with (
         on_hangup(signal.SIG_DFL),
         serving(tmp_path, environment(database)) as process,
-        half_a_login(process.url) as (login, rest),
+        some_of_a_login(process.url, sent) as (login, rest),
     ):
         assert httpx.get(f"{process.url}/healthz").status_code == 200  # by now it has read what came before
 
         process.process.send_signal(number)
         until(lambda: refuses(process.url))
-        login.send(rest)
-        answer = login.getresponse()
+        time.sleep(1)  # longer than idle connections are still listened to
+        login.sendall(rest)
+        answer = answer_over(login)
         assert json.load(answer)["error"] == "invalid_grant"
         assert answer.headers["connection"] == "close"
         assert process.process.wait(30) == 0
@@ -78,11 +82,10 @@ def test_a_slow_request_is_finished(database: str, tmp_path: Path, number: signa
 
 def refuses(url: str) -> bool:
     """Whether nobody accepts connections there any more."""
-    with contextlib.closing(connection(url)) as another:
-        try:
-            another.connect()
-        except ConnectionRefusedError:
-            return True
+    try:
+        socket.create_connection((httpx.URL(url).host, httpx.URL(url).port)).close()
+    except ConnectionRefusedError:
+        return True
     return False
 
 

@@ -16,7 +16,7 @@ import psutil  # types-psutil is not among the pins
 import pytest
 
 from idp.cli.workers import next_pause
-from tests.operation.serving import Process, environment, half_a_login, serving, until
+from tests.operation.serving import Process, answer_over, environment, serving, some_of_a_login, until
 
 NOT_ALL = "not all workers were replaced: a new one did not start"
 
@@ -105,15 +105,15 @@ def test_sighup_while_one_still_drains(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, environment(database), "--workers", "2") as process:
         parent = psutil.Process(process.process.pid)
         first = children(parent)
-        with half_a_login(process.url) as (login, rest):
-            port = login.sock.getsockname()[1]
+        with some_of_a_login(process.url) as (login, rest):
+            port = login.getsockname()[1]
             until(lambda: any(port in ports(child) for child in parent.children()))
             for times in (1, 2):
                 parent.send_signal(signal.SIGHUP)
                 await_told(process, "the workers were replaced", times)
                 assert len(children(parent) & first) >= 1, "it drains"
-            login.send(rest)
-            assert json.load(login.getresponse())["error"] == "invalid_grant"
+            login.sendall(rest)
+            assert json.load(answer_over(login))["error"] == "invalid_grant"
         until(lambda: len(children(parent)) == 2)
         assert not children(parent) & first
         assert process.stop() == 0
