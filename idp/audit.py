@@ -55,7 +55,7 @@ class AuditQueue:
     def room(self) -> Iterator[Record]:
         """Keeps a place for one event, and gives what queues it. Raises TemporarilyUnavailableError when none is free.
 
-        A place and not only a look: of all who find the queue not quite full, most would find it full later.
+        A place and not only a look: of many who see the last one free, all but one would find it taken later.
         """
         self._check_room()
         self._kept += 1
