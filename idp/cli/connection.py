@@ -2,22 +2,21 @@
 
 uvicorn takes a head of any size and waits for a request as long as it takes to come. Here a request has a deadline and
 a size from its first byte to its last, which keeps a slow or endless one from holding memory or a connection for ever
-(CWE-400). What is refused before it becomes a request is answered like everything else, with a request id.
+(CWE-400). What is refused before it becomes a request is answered like everything else, with a request id, and logged
+and counted.
 """
 
 import asyncio
-import logging
-import secrets
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from idp.endpoints.envelope import problem_body, safe_headers
-
-log = logging.getLogger("idp.access")
+from idp.endpoints.envelope import OBSERVE, OTHER, new_origin, problem_body, refused, safe_headers
+from idp.protocol.authorization import Origin
 
 MAX_HEAD = 32 * 1024
 """Bytes of request line and headers. Our longest is a token of at most 16 KiB."""
@@ -119,13 +118,20 @@ class Connection(HttpToolsProtocol):
         """Ends the connection, with an answer unless it is in the middle of one."""
         if self.transport.is_closing():
             return
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            request_id = secrets.token_hex(8)
-            source = self.client[0] if self.client else "local"
-            log.info("request", extra={"status": status, "source": source, "request_id": request_id})
-            self.transport.write(_answer(status, request_id, self.server_state.default_headers))
+        if origin := self._refused(status):
+            self.transport.write(_answer(status, origin.request_id, self.server_state.default_headers))
         self.transport.close()
+
+    def _refused(self, status: int) -> Origin | None:
+        """Where what is refused comes from; None in the middle of an answer. What the application is at work on it
+        will log and count, and what never became a request nobody else would."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return None if cycle.response_started else refused(cast("Scope", cycle.scope), status)
+        origin = new_origin(self.client)
+        seconds = self.loop.time() - (self._deadline.when() - REQUEST_SECONDS) if self._deadline else 0.0
+        self.app_state[OBSERVE](OTHER, OTHER, status, seconds, origin)
+        return origin
 
 
 _DETAILS = {
