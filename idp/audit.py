@@ -2,8 +2,8 @@
 
 Writing each on its own would put a durable commit into every token request. They wait here, in memory, for a fraction
 of a second and go together. The queue is bounded: when the database is away for long, requests are refused rather
-than go unrecorded, and an orderly stop writes what is left. An event leaves the queue when it is stored, so what is
-written again after a lost answer may be in the log twice, and never not at all.
+than go unrecorded, before they change anything, and an orderly stop writes what is left. An event leaves the queue
+when it is stored, so what is written again after a lost answer may be in the log twice, and never not at all.
 """
 
 import asyncio
@@ -11,24 +11,34 @@ import collections
 import contextlib
 import itertools
 import logging
+from collections.abc import Iterator
 
 from idp.protocol.audit import AuditEvent
 from idp.protocol.errors import TemporarilyUnavailableError
+from idp.protocol.ports import Clock, Record
 from idp.store.audit import AuditLog
 from idp.store.database import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
+LAST_TRIES = 5.0
+"""Seconds for which a stop tries again to write what is left: for longer than a failover takes."""
+
 
 class AuditQueue:
-    """Collects events and writes them in batches, in order. `interval` is in seconds."""
+    """Collects events and writes them in batches, in order, each with the time at which it was recorded. `interval`
+    is in seconds."""
 
-    def __init__(self, audit_log: AuditLog, *, interval: float = 0.25, bound: int = 20_000, batch: int = 1_000) -> None:
+    def __init__(
+        self, audit_log: AuditLog, clock: Clock, *, interval: float = 0.25, bound: int = 20_000, batch: int = 1_000
+    ) -> None:
         self._log = audit_log
+        self._clock = clock
         self._interval = interval
         self._bound = bound
         self._batch = batch
-        self._waiting: collections.deque[AuditEvent] = collections.deque()
+        self._waiting: collections.deque[tuple[AuditEvent, float]] = collections.deque()
+        self._kept = 0  # places for events that are still to come
         self._one_writer = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -38,9 +48,28 @@ class AuditQueue:
 
     def record(self, event: AuditEvent) -> None:
         """Queues an event. Raises TemporarilyUnavailableError when the queue is full."""
-        if len(self._waiting) >= self._bound:
+        self._check_room()
+        self._queue(event)
+
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Record]:
+        """Keeps a place for one event, and gives what queues it. Raises TemporarilyUnavailableError when none is free.
+
+        A place and not only a look: of many who see the last one free, all but one would find it taken later.
+        """
+        self._check_room()
+        self._kept += 1
+        try:
+            yield self._queue
+        finally:
+            self._kept -= 1
+
+    def _check_room(self) -> None:
+        if len(self._waiting) + self._kept >= self._bound:
             raise TemporarilyUnavailableError("The audit log cannot be written.", retry_after=5)
-        self._waiting.append(event)
+
+    def _queue(self, event: AuditEvent) -> None:
+        self._waiting.append((event, self._clock()))
 
     async def start(self) -> None:
         """Writes from now on, every `interval`."""
@@ -48,15 +77,24 @@ class AuditQueue:
         self._writing = asyncio.create_task(self._write_until_stopped())
 
     async def stop(self) -> None:
-        """Writes what is left. Raises DatabaseUnavailable when that fails: then it is lost."""
+        """Writes what is left. When that goes on failing it is lost, and the last error is raised."""
         self._stopping.set()
         if self._writing:
             await self._writing
         try:
-            await self.flush()
-        except DatabaseUnavailable:
+            await self._write_the_rest()
+        except Exception:
             log.error("audit events lost", extra={"lost": len(self)})  # noqa: TRY400
             raise
+
+    async def _write_the_rest(self) -> None:
+        until = self._clock() + LAST_TRIES
+        while self._clock() < until:
+            with contextlib.suppress(Exception):  # whatever it was, the last try will say so
+                await self.flush()
+                return
+            await asyncio.sleep(self._interval)
+        await self.flush()
 
     async def _write_until_stopped(self) -> None:
         while not self._stopping.is_set():
@@ -74,6 +112,6 @@ class AuditQueue:
         """Writes all that waits. What fails to be written waits on. Raises DatabaseUnavailable."""
         async with self._one_writer:
             while batch := list(itertools.islice(self._waiting, self._batch)):
-                await self._log.add(*batch)
+                await self._log.add(*(event for event, _ in batch), at=[at for _, at in batch])
                 for _ in batch:
                     self._waiting.popleft()

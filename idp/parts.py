@@ -68,7 +68,7 @@ class Parts:
             indices=_indices(settings, store, clock),
             housekeeping=Housekeeping(store),
             pool=HashPool(max(1, settings.hash_concurrency // workers)),
-            audit=AuditQueue(store.audit),
+            audit=AuditQueue(store.audit, clock),
             metrics=Metrics(),
         )
 

@@ -3,24 +3,22 @@
 uvicorn takes a head of any size, waits for a request as long as it takes to come and for an answer as long as it takes
 to be taken, and queues as many requests as were sent at once. Here all that is bounded, so that a slow or endless
 client holds neither memory nor a connection for ever (CWE-400). What is refused before it becomes a request is answered
-like everything else, with a request id.
+like everything else, with a request id, and logged and counted.
 """
 
 import asyncio
-import logging
 import re
-import secrets
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from idp.endpoints.envelope import problem_body, safe_headers
-
-log = logging.getLogger("idp.access")
+from idp.endpoints.envelope import OBSERVE, OTHER, new_origin, problem_body, refused, safe_headers
+from idp.protocol.authorization import Origin
 
 MAX_HEAD = 32 * 1024
 """Bytes of request line and headers. Our longest is a token of at most 16 KiB."""
@@ -225,13 +223,21 @@ class Connection(HttpToolsProtocol):
         if self._in_head and cycle is not None and not cycle.response_complete:
             self._end_after_answers()
             return
-        if self._in_head or not (self.cycle.response_started or self.pipeline):
-            request_id = secrets.token_hex(8)
-            source = self.client[0] if self.client else "local"
-            log.info("request", extra={"status": status, "source": source, "request_id": request_id})
-            self.transport.write(_answer(status, request_id, self.server_state.default_headers))
+        if origin := self._refused(status):
+            self.transport.write(_answer(status, origin.request_id, self.server_state.default_headers))
         self.transport.close()
         self._expect_taking()
+
+    def _refused(self, status: int) -> Origin | None:
+        """Where what is refused comes from; None if it has been answered, or it is not its turn. What the application
+        is at work on it will log and count, and what never became a request nobody else would."""
+        if not self._in_head:
+            is_waited_for = not (self.cycle.response_started or self.pipeline)
+            return refused(cast("Scope", self.cycle.scope), status) if is_waited_for else None
+        origin = new_origin(self.client)
+        seconds = self.loop.time() - (self._deadline.when() - REQUEST_SECONDS) if self._deadline else 0.0
+        self.app_state[OBSERVE](OTHER, OTHER, status, seconds, origin)
+        return origin
 
     def _end_after_answers(self) -> None:
         """Answers what was asked so far, in its order (RFC 9112 §9.3.2), and nothing else."""

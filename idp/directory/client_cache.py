@@ -1,14 +1,15 @@
 """Clients in memory, for a second: what every token request needs, at the price of one query a second and client.
 
-A removed client or a changed secret is therefore noticed everywhere within `FRESH`. While the database is away or
-slow, a client that was seen of late goes on for the time in which signing may go on (`IDP_OFFLINE_SIGNING`).
+A removed client or a changed secret is therefore noticed everywhere within `FRESH`, and within two seconds where the
+database takes its time. While it is out of reach, a client that was seen of late goes on for the time in which signing
+may go on (`IDP_OFFLINE_SIGNING`).
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from idp.clock import Ticker
 from idp.protocol.client import Client
@@ -19,10 +20,46 @@ T = TypeVar("T")
 
 FRESH = 1.0
 """Seconds for which what was read is taken as it is."""
-PATIENCE = 0.2
-"""Seconds for which a slow database is waited for, when what was read before would do."""
+PATIENCE = 0.9
+"""Seconds after which a database that does not answer is out of reach, so that what was read before will do."""
+HASTE = 0.2
+"""Seconds for which one waits for it all the same, while it is known to be."""
 BOUND = 10_000
 """The most clients that are kept. Ids of no client are not, so nobody can push out clients by inventing ids."""
+
+
+class _Reads:
+    """The reads under way, whatever they are of, and what they tell of the database."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+        self._since: dict[asyncio.Task[Any], float] = {}  # the oldest comes first
+        self._failed_at = float("-inf")
+
+    def start(self, read: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        reading = asyncio.create_task(read)
+        self._since[reading] = self._ticker()
+        reading.add_done_callback(self._end)
+        return reading
+
+    def patience(self, reading: asyncio.Task[Any]) -> float:
+        """Seconds for which this one, which is under way, is still to be waited for."""
+        patience = HASTE if self._is_out_of_reach else PATIENCE
+        return max(0.0, self._since[reading] + patience - self._ticker())
+
+    @property
+    def _is_out_of_reach(self) -> bool:
+        """Whether a read failed a moment ago, or is overdue. That too is remembered for a second only: an outage that
+        is over is no excuse."""
+        now = self._ticker()
+        oldest = next(iter(self._since.values()), now)
+        return now - self._failed_at < FRESH or now - oldest >= PATIENCE
+
+    def _end(self, reading: asyncio.Task[Any]) -> None:
+        was_late = self._ticker() - self._since.pop(reading) >= PATIENCE
+        error = None if reading.cancelled() else reading.exception()  # nobody else may be left to see it
+        if was_late or isinstance(error, DatabaseUnavailable):
+            self._failed_at = self._ticker()
 
 
 class _Kept(Generic[T]):
@@ -31,22 +68,21 @@ class _Kept(Generic[T]):
     It is read once for all who miss it at the same time, whoever of them gives up.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[T]], *, offline: float, ticker: Ticker) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], reads: _Reads, *, offline: float, ticker: Ticker) -> None:
         self._read = read
+        self._reads = reads
         self._offline = offline
         self._ticker = ticker
         self._value: T
         self._read_at = float("-inf")
         self._reading: asyncio.Task[T] | None = None
-        self._reading_since = 0.0
 
     async def get(self) -> T:
         """Raises DatabaseUnavailable when it is not known well enough."""
         if self._age < FRESH:
             return self._value
         reading = self._reading or self._start_reading()
-        patience = max(0.0, self._reading_since + PATIENCE - self._ticker()) if self._will_do else None
-        await asyncio.wait([reading], timeout=patience)
+        await asyncio.wait([reading], timeout=self._reads.patience(reading) if self._will_do else None)
         if self._will_do and (not reading.done() or isinstance(reading.exception(), DatabaseUnavailable)):
             return self._value
         return await asyncio.shield(reading)
@@ -60,8 +96,7 @@ class _Kept(Generic[T]):
         return self._age < self._offline
 
     def _start_reading(self) -> "asyncio.Task[T]":
-        self._reading_since = self._ticker()
-        self._reading = asyncio.create_task(self._read_again())
+        self._reading = self._reads.start(self._read_again())
         self._reading.add_done_callback(self._finish_reading)
         return self._reading
 
@@ -71,10 +106,8 @@ class _Kept(Generic[T]):
         self._read_at = since
         return self._value
 
-    def _finish_reading(self, reading: "asyncio.Task[T]") -> None:
+    def _finish_reading(self, _: "asyncio.Task[T]") -> None:
         self._reading = None
-        if not reading.cancelled():
-            reading.exception()  # nobody may be left to see it
 
 
 class ClientCache:
@@ -82,10 +115,11 @@ class ClientCache:
 
     def __init__(self, clients: Clients, *, offline: float, ticker: Ticker) -> None:
         self._clients = clients
-        self._keep = partial(_Kept[Client | None], offline=offline, ticker=ticker)
+        reads = _Reads(ticker)
+        self._keep = partial(_Kept[Client | None], reads=reads, offline=offline, ticker=ticker)
         self._known: OrderedDict[str, _Kept[Client | None]] = OrderedDict()
         self._asked: dict[str, _Kept[Client | None]] = {}
-        self._origins = _Kept(clients.origins, offline=float("inf"), ticker=ticker)
+        self._origins = _Kept(clients.origins, reads, offline=float("inf"), ticker=ticker)
 
     async def find(self, client_id: str) -> Client | None:
         """The client, at most `FRESH` old. Raises DatabaseUnavailable when it is not known well enough."""

@@ -51,10 +51,12 @@ class Workloads:
         """Accepts the token for this client, once if its rule says so. Raises as `client_of` does."""
         verified = await self._verified(assertion, client_id, origin, asks=client_id)
         jwt, issuer = verified.jwt, verified.rule.issuer
-        if verified.rule.single_use and not await self._use(jwt, issuer, verified.until):
-            raise self._refused(RefusedJwt("The JWT was used before: each is good once."), issuer, origin, client_id)
-        detail = {"issuer": issuer, "subject": jwt.text("sub")}
-        self.audit.record(AuditEvent("assertion.accepted", "success", origin, client_id, client_id, client_id, detail))
+        with self.audit.room() as record:
+            if verified.rule.single_use and not await self._use(jwt, issuer, verified.until):
+                used = RefusedJwt("The JWT was used before: each is good once.")
+                raise self._refused(used, issuer, origin, client_id)
+            detail = {"issuer": issuer, "subject": jwt.text("sub")}
+            record(AuditEvent("assertion.accepted", "success", origin, client_id, client_id, client_id, detail))
 
     async def _use(self, jwt: SignedJwt, issuer: str, until: float) -> bool:
         return await self.used_ids.use(f"issuer {issuer}", jwt.text("jti"), until)

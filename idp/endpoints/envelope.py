@@ -43,11 +43,32 @@ def problem_body(status: int, detail: str, request_id: str, errors: Mapping[str,
     return orjson.dumps(body | ({"errors": dict(errors)} if errors else {}))
 
 
+OTHER = "other"
+"""The route, and the method, of what has none of ours."""
+
+
 class Observer(Protocol):
     """Is told about every answer."""
 
     def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin, /) -> None:
         """`route` is the pattern instead of the path, which is the requester's to choose: it may hold a secret (L1)."""
+
+
+OBSERVE = "idp.observe"
+"""Where the state of the lifespan has the `observe` of what hears of answers, for those that a server gives itself."""
+
+
+def new_origin(client: tuple[str, int] | None) -> Origin:
+    """Of a request that comes from this address, which a Unix socket does not have."""
+    return Origin(client[0] if client else "local", secrets.token_hex(8))
+
+
+def refused(scope: Scope, status: int) -> Origin:
+    """Notes that the server has answered this request while the application was still at it, which will observe it
+    as such. Gives the request's origin."""
+    scope["idp.refused"] = status
+    origin: Origin = scope.setdefault("idp.origin", new_origin(scope["client"]))
+    return origin
 
 
 def origin_of(scope: Scope) -> Origin:
@@ -66,10 +87,10 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            scope.get("state", {})[OBSERVE] = self.observe
             await self._app(scope, receive, send)
             return
-        client = scope.get("client")
-        origin = scope["idp.origin"] = Origin(client[0] if client else "local", secrets.token_hex(8))
+        origin = scope.setdefault("idp.origin", new_origin(scope.get("client")))
         await _Exchange(self, scope, send, origin).run(self._app, receive)
 
     def headers(self, given: HeaderList, request_id: str) -> HeaderList:
@@ -120,17 +141,18 @@ class _Exchange:
 
     def _conclude(self) -> None:
         seconds = time.perf_counter() - self._started
-        self._envelope.observe(self._route, self._method, self._status, seconds, self._origin)
+        status = self._scope.get("idp.refused", self._status)
+        self._envelope.observe(self._route, self._method, status, seconds, self._origin)
 
     @property
     def _route(self) -> str:
         route = self._scope.get("route")
-        return route.path if isinstance(route, Route) else "other"
+        return route.path if isinstance(route, Route) else OTHER
 
     @property
     def _method(self) -> str:
         method: str = self._scope["method"]
-        return method if method in _METHODS else "other"
+        return method if method in _METHODS else OTHER
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

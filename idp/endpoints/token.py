@@ -31,7 +31,7 @@ from idp.protocol.errors import (
     UnauthorizedClientError,
     UnsupportedGrantTypeError,
 )
-from idp.protocol.ports import Audit
+from idp.protocol.ports import Audit, Record
 from idp.protocol.tokens import TokenResponse
 
 EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError, TooManyActorsError)
@@ -59,22 +59,28 @@ class TokenEndpoint:
 
     async def _answer(self, request: Request) -> Response:
         asked = await self.requests.read(request, self._default_client, self._vouched)
-        client = self._restricted(asked.client)
-        try:
-            grant = self.select_grant(asked.form, client)
-            # Nothing is spent in vain: a refresh token would be, whose window for retries may end before this outage.
-            self.check_signing()
-            proved, form = await self._proved(request, client), asked.form
-            outcome = await grant.exchange(
-                TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=proved.jkt)
-            )
-            if isinstance(outcome, OAuth2Error):
-                raise outcome
-        except EXCESSES as error:
-            self._record_excess(error, asked)
-            raise
+        # Nothing is spent in vain: a refresh token would be, whose window for retries may end before the outage that
+        # keeps us from recording, or from signing, what came of it.
+        with self.audit.room() as record:
+            try:
+                return await self._exchanged(request, asked, record)
+            except EXCESSES as error:
+                record(_excess(error, asked))
+                raise
+
+    async def _exchanged(self, request: Request, asked: ClientRequest, record: Record) -> Response:
+        client, form = self._restricted(asked.client), asked.form
+        grant = self.select_grant(form, client)
+        self.check_signing()
+        proved = await self._proved(request, client)
+        outcome = await grant.exchange(
+            TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=proved.jkt)
+        )
+        if isinstance(outcome, OAuth2Error):
+            raise outcome
         response = await self.issuer.issue(replace(outcome, dpop_jkt=proved.jkt) if proved.jkt else outcome)
-        self._record(outcome, response, grant.grant_type, asked)
+        record(_issued(outcome, response, grant.grant_type, asked))
+        self.metrics.token_issued(grant.grant_type)
         return json_answer(response.body(), headers={**_UNCACHED, **proved.headers})
 
     def _default_client(self, form: Form) -> ClientCredentials | None:
@@ -118,20 +124,18 @@ class TokenEndpoint:
             raise InvalidDPoPProofError("This client gets only tokens that are bound to a key; send a DPoP proof.")
         return proved
 
-    def _record(
-        self, authorization: Authorization, response: TokenResponse, grant_type: str, asked: ClientRequest
-    ) -> None:
-        client_id = authorization.client.client_id
-        detail = {"grant_type": grant_type, "jti": response.jti, "kid": response.kid, "scope": " ".join(response.scope)}
-        if authorization.exchange:  # who follows these finds every token that came of a login
-            detail["subject_jti"] = authorization.exchange.subject_jti
-        subject = authorization.subject
-        self.audit.record(AuditEvent("token.issued", "success", asked.origin, client_id, subject, client_id, detail))
-        self.metrics.token_issued(grant_type)
 
-    def _record_excess(self, error: OAuth2Error, asked: ClientRequest) -> None:
-        name, detail = asked.client.client_id, {"error": error.error or ""}
-        self.audit.record(AuditEvent("token.refused", "refused", asked.origin, name, name, name, detail))
+def _issued(authorization: Authorization, response: TokenResponse, grant_type: str, asked: ClientRequest) -> AuditEvent:
+    client_id = authorization.client.client_id
+    detail = {"grant_type": grant_type, "jti": response.jti, "kid": response.kid, "scope": " ".join(response.scope)}
+    if authorization.exchange:  # who follows these finds every token that came of a login
+        detail["subject_jti"] = authorization.exchange.subject_jti
+    return AuditEvent("token.issued", "success", asked.origin, client_id, authorization.subject, client_id, detail)
+
+
+def _excess(error: OAuth2Error, asked: ClientRequest) -> AuditEvent:
+    name, detail = asked.client.client_id, {"error": error.error or ""}
+    return AuditEvent("token.refused", "refused", asked.origin, name, name, name, detail)
 
 
 def _implied_grant_type(form: Form) -> str | None:

@@ -1,6 +1,7 @@
 """What grants and the issuer need of the world, as they would put it; `app.py` says who provides it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -61,11 +62,19 @@ class Workloads(Protocol):
         """Accepts the token for this client. Raises InvalidGrantError."""
 
 
+Record = Callable[[AuditEvent], None]
+"""Queues an event for which there is room."""
+
+
 class Audit(Protocol):
     """Where security events go when they are not part of a transaction."""
 
     def record(self, event: AuditEvent) -> None:
         """Queues the event. Raises TemporarilyUnavailableError when so many wait that one could be lost."""
+
+    def room(self) -> AbstractContextManager[Record]:
+        """Keeps a place for one event, and gives what queues it: for what changes something before it is recorded.
+        Raises as `record` does."""
 
 
 class Signer(Protocol):

@@ -16,7 +16,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """A stored event. `at` is the database's time, in POSIX seconds."""
+    """A stored event. `at` is when it was recorded: the database's time, in POSIX seconds."""
 
     id: int
     at: float
@@ -36,16 +36,20 @@ class AuditLog:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def add(self, *events: AuditEvent) -> None:
-        """Stores the events, at least one, with one statement and in their order."""
+    async def add(self, *events: AuditEvent, at: Sequence[float] = ()) -> None:
+        """Stores the events, at least one, with one statement and in their order. `at` says when each was recorded,
+        in POSIX seconds of the database; else it is now."""
         await self._executor.execute(
-            """insert into audit_log (event, outcome, actor, subject, client_id, source, request_id, detail)
-               select event, outcome, actor, subject, client_id, origin ->> 'source', origin ->> 'request_id', detail
+            """insert into audit_log (at, event, outcome, actor, subject, client_id, source, request_id, detail)
+               select coalesce(to_timestamp(at), clock_timestamp()), event, outcome, actor, subject, client_id,
+                   origin ->> 'source', origin ->> 'request_id', detail
                from rows from (jsonb_to_recordset($1::jsonb) as (
                    event text, outcome text, actor text, subject text, client_id text, origin jsonb, detail jsonb
-               )) with ordinality as new (event, outcome, actor, subject, client_id, origin, detail, number)
+               ), unnest($2::float8[]))
+                   with ordinality as new (event, outcome, actor, subject, client_id, origin, detail, at, number)
                order by number""",
             _json(events),
+            at,
         )
 
     async def page(

@@ -275,3 +275,13 @@ class TestOnce:
                     *(http.post("/token", data=form) for _ in range(8) for http in (first, second))
                 )
             assert sorted(answer.status_code for answer in answers) == [200] + [400] * 15
+
+    async def test_none_is_spent_that_cannot_be_recorded(self, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The queue for the audit log has room for one event: it is the last of the request, not this."""
+        async with instance(database) as one, one.at("192.0.2.1") as http:
+            job = await workload(one.directory, ISSUER, single_use=True)
+            form = job.form(job.token(jti="1"))
+            with monkeypatch.context() as patch:
+                patch.setattr(one.audit, "_bound", 1)
+                assert_refused(await http.post("/token", data=form), "temporarily_unavailable", 503)
+            assert (await http.post("/token", data=form)).status_code == 200

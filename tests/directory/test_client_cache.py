@@ -1,7 +1,9 @@
 """A client costs one query a second, goes on through an outage for as long as it may, and cannot be pushed out."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,14 @@ class Setting:
 @pytest.fixture
 async def setting() -> Setting:
     return Setting()
+
+
+async def begun(finding: Coroutine[Any, Any, Client | None]) -> asyncio.Task[Client | None]:
+    """The task, after it has come as far as it can."""
+    task = asyncio.create_task(finding)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return task
 
 
 async def test_within_a_second_a_client_is_read_once(setting: Setting) -> None:
@@ -117,18 +127,80 @@ async def test_through_an_outage_a_client_goes_on_for_so_long_and_no_longer(sett
     assert await setting.cache.find("app") == APP
 
 
-async def test_a_slow_database_slows_down_nobody_whose_client_is_known(setting: Setting) -> None:
+async def test_a_client_that_was_removed_gets_nothing_from_a_slow_database(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow is not out of reach: who comes after a pause waits for what the client is now."""
+    monkeypatch.setattr(client_cache, "HASTE", 0)
+    await setting.cache.find("app")
+    del setting.registry.clients["app"]
+    setting.time += 45
+    setting.registry.flowing.clear()
+    finding = await begun(setting.cache.find("app"))
+    setting.time += 0.3
+    setting.registry.flowing.set()
+    assert await finding is None
+
+
+async def test_of_a_database_that_never_answers_only_the_first_wait(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_cache, "HASTE", 0)
+    monkeypatch.setattr(client_cache, "PATIENCE", 30)  # for longer than this test
+    other = setting.registry.clients["other"] = replace(APP, client_id="other")
+    await asyncio.gather(setting.cache.find("app"), setting.cache.find("other"))
+    setting.time += FRESH
+    setting.registry.flowing.clear()
+    first = await begun(setting.cache.find("app"))
+    setting.time += client_cache.PATIENCE
+    async with asyncio.timeout(5):
+        for _ in range(50):
+            assert await setting.cache.find("app") == APP
+            assert await setting.cache.find("other") == other
+    assert not first.done()
+    setting.registry.flowing.set()
+    assert await first == APP
+    assert setting.registry.queries == 4
+
+
+async def test_a_database_that_does_not_answer_is_given_up_in_time(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert FRESH + client_cache.PATIENCE < 2, "so long may a client be known that is removed"
+    monkeypatch.setattr(client_cache, "PATIENCE", 0.01)
     await setting.cache.find("app")
     setting.time += FRESH
     setting.registry.flowing.clear()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         assert await asyncio.gather(*(setting.cache.find("app") for _ in range(50))) == [APP] * 50
-        setting.time += client_cache.PATIENCE
-        for _ in range(50):  # and now nobody waits at all
-            assert await setting.cache.find("app") == APP
     setting.registry.flowing.set()
-    await asyncio.sleep(0.01)
-    assert setting.registry.queries == 2
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["failed", "late"])
+async def test_an_outage_is_remembered_for_a_second(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, *, failed: bool
+) -> None:
+    monkeypatch.setattr(client_cache, "HASTE", 0)
+    monkeypatch.setattr(client_cache, "PATIENCE", 30)  # for longer than this test
+    setting.registry.clients["other"] = replace(APP, client_id="other")
+    await asyncio.gather(setting.cache.find("app"), setting.cache.find("other"))
+    setting.time += FRESH
+    setting.registry.flowing.clear()
+    finding = await begun(setting.cache.find("other"))
+    setting.time += 0 if failed else client_cache.PATIENCE
+    setting.registry.away = failed
+    setting.registry.flowing.set()
+    await finding
+    setting.registry.away = False
+    setting.registry.flowing.clear()
+    changed = setting.registry.clients["app"] = replace(APP, name="another name")
+    setting.time += FRESH / 2
+    async with asyncio.timeout(5):
+        assert await setting.cache.find("app") == APP
+    setting.time += FRESH / 2
+    finding = await begun(setting.cache.find("app"))
+    setting.registry.flowing.set()
+    assert await finding == changed
 
 
 async def test_invented_ids_take_no_room_and_push_nobody_out(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Nonces (RFC 9449 §8): which are good, for how long, and when the next is handed out. The clock is passed in."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from idp.audit import AuditQueue
 from idp.endpoints.proofs import UNPROVED, Possession, Proofs
-from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Origin
 from idp.protocol.dpop import NONCE_LIFETIME, Nonces, is_old
 from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
@@ -68,16 +68,6 @@ class Now:
 
 
 @dataclass
-class Recorded:
-    """Security events, as they come."""
-
-    events: list[AuditEvent] = field(default_factory=list)
-
-    def record(self, event: AuditEvent) -> None:
-        self.events.append(event)
-
-
-@dataclass
 class World:
     """What accepts proofs, its clock, and a client whose own clock is right."""
 
@@ -104,7 +94,8 @@ def request(path: str, *proofs: str) -> Request:
 async def world(database: str) -> AsyncIterator[World]:
     now = Now()
     async with opened(database) as connected, httpx.AsyncClient() as http:
-        proofs = Proofs(ISSUER, lambda: ONE, Store(connected).used_ids, now, Recorded())
+        store = Store(connected)
+        proofs = Proofs(ISSUER, lambda: ONE, store.used_ids, now, AuditQueue(store.audit, now))
         yield World(proofs, now, Prover(http, ISSUER))
 
 
@@ -172,5 +163,6 @@ async def test_a_request_without_a_proof_costs_nothing(world: World) -> None:
         raise AssertionError
 
     async with opened("postgresql://nobody@127.0.0.1:1/nothing") as unreachable:
-        proofs = Proofs(ISSUER, lambda: ONE, Store(unreachable).used_ids, unread, Recorded())
+        store = Store(unreachable)
+        proofs = Proofs(ISSUER, lambda: ONE, store.used_ids, unread, AuditQueue(store.audit, unread))
         assert await proofs.accept(request("/token"), "somebody") is UNPROVED

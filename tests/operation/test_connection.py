@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urljoin
 
@@ -25,7 +26,7 @@ def impatient(create_database: CreateDatabase, migrated: str) -> Iterator[Servic
     with (
         pytest.MonkeyPatch.context() as patch,
         create_database(migrated) as dsn,
-        running(settings_for(dsn)) as service,
+        running(settings_for(dsn, log_level="INFO")) as service,
     ):
         patch.setattr(connection, "REQUEST_SECONDS", 0.3)
         patch.setattr(connection, "ANSWER_SECONDS", 0.3)
@@ -189,6 +190,53 @@ async def test_what_is_not_http(service: Service, sent: bytes) -> None:
     async with wire(service) as connection:
         await connection.send(sent)
         assert_refused(await connection.rest(), 400)
+
+
+async def counted(service: Service) -> Counter[str]:
+    """How many answers there were, by route, method and status."""
+    async with httpx.AsyncClient(base_url=service.url) as http:
+        text = (await http.get("/metrics")).text
+    values = (line.rpartition(" ") for line in text.splitlines() if line.startswith("idp_http_requests_total{"))
+    return Counter({labels: int(float(value)) for labels, _, value in values if "/metrics" not in labels})
+
+
+async def logged(request_id: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """What the log has of a request, as soon as it has anything."""
+    written = ""
+    async with asyncio.timeout(15):
+        while request_id not in written:
+            await asyncio.sleep(0.02)
+            written += capsys.readouterr().err
+    return [json.loads(line) for line in written.splitlines() if request_id in line]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "route", "method"),
+    [
+        (b"P", 408, "other", "other"),
+        (HEAD + b"Content-Length: 9\r\n\r\n", 408, "/token", "POST"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "/token", "POST"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "other", "other"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 33_000, 431, "other", "other"),
+    ],
+    ids=["no head", "no body", "bad body", "bad head", "huge head"],
+)
+async def test_what_is_refused_is_counted_and_logged_once(
+    impatient: Service, capsys: pytest.CaptureFixture[str], *, sent: bytes, status: int, route: str, method: str
+) -> None:
+    """A flood of such requests must be seen, and each must be found by the id that its sender was given."""
+    before = await counted(impatient)
+    async with wire(impatient) as connection:
+        await connection.send(sent)
+        answer = await connection.rest()
+    assert_refused(answer, status)
+    request_id = json.loads(answer.partition(b"\r\n\r\n")[2])["request_id"]
+    (line,) = await logged(request_id, capsys)
+    assert line["event"] == "request"
+    assert (line["route"], line["method"], line["status"], line["source"]) == (route, method, status, "127.0.0.1")
+    assert isinstance(line["ms"], float)
+    labels = f'idp_http_requests_total{{method="{method}",route="{route}",status="{status}"}}'
+    assert await counted(impatient) - before == {labels: 1}
 
 
 async def test_others_do_not_notice(impatient: Service) -> None:

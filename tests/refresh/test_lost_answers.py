@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from idp import app
+from idp.audit import AuditQueue
 from idp.cli.directories import directories
 from idp.parts import Parts
 from keys.opaque import digest
@@ -120,3 +122,29 @@ async def test_r11_nothing_is_spent_for_a_token_that_nobody_can_sign(database: s
         await pass_time(directory.store, user, 60)
         parts.keyring.replace(keys, parts.clock())
         assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200
+
+
+async def test_r11_nothing_is_spent_for_a_token_that_cannot_be_recorded(database: str) -> None:
+    """Likewise, when the audit log alone cannot be written; of two who come at once, one may have the last place."""
+    parts = Parts.of(settings_for(database))
+    parts = replace(parts, audit=AuditQueue(parts.store.audit, parts.clock, interval=600, bound=1))
+    transport = httpx.ASGITransport(app.build(settings_for(database), parts))
+    async with (
+        parts.running(),
+        directories(settings_for(database)) as directory,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
+    ):
+        client, user = await builders.client(directory, **REFRESHING), await person(directory.store)
+        families = await families_on(directory.store)
+        forms = [
+            {"grant_type": "refresh_token", "refresh_token": await begun(families, client.client, user)}
+            for _ in range(4)
+        ]
+        answers = await asyncio.gather(*(http.post("/token", data=form, auth=client.auth) for form in forms))
+        assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
+        await pass_time(directory.store, user, 60)
+        for form, answer in zip(forms, answers, strict=True):
+            await parts.audit.flush()
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"] == "5"
+                assert (await http.post("/token", data=form, auth=client.auth)).status_code == 200
