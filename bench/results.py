@@ -10,7 +10,7 @@ from bench.benchmark import Benchmark
 from bench.ground import ROOT
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
-_SECTION = re.compile(r"^## (B\d+) ", re.MULTILINE)
+_SECTION = re.compile(r"^## ([BG]\d+) ", re.MULTILINE)
 _CHART = re.compile(r"^```\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _PREFACE = """# What was measured
 
@@ -28,7 +28,7 @@ def write(benchmark: Benchmark, circumstances: str, bars: Sequence[str], text: s
         f"```\n{drawn}```\n\n{text}"
     )
     merged = {**read(file), benchmark.id: section}
-    ordered = [merged[name] for name in sorted(merged, key=lambda name: int(name[1:]))]
+    ordered = [merged[name] for name in sorted(merged, key=lambda name: (name[0], int(name[1:])))]
     chart = "".join("".join(_CHART.findall(each)) for each in ordered)
     file.write_text(f"{_PREFACE}```\n{chart}```\n\n" + "\n".join(ordered))
 

@@ -74,14 +74,21 @@ def test_the_table_has_the_medians_and_ours_beside_the_others() -> None:
 
 def test_a_command_replaces_its_own_section_and_redraws_the_chart(tmp_path: Path) -> None:
     file = tmp_path / "RESULTS.md"
-    for name, bar in (("B10", "ten"), ("B2", "old two"), ("B1", "one"), ("B2", "new two")):
+    for name, bar in (
+        ("G12", "worst"),
+        ("B10", "ten"),
+        ("B2", "old two"),
+        ("B1", "one"),
+        ("B2", "new two"),
+        ("G12", "worse"),
+    ):
         results.write(
             benchmark(name), results.circumstances(f"make bench ONLY={name}", 3), [bar], f"{name} says {bar}\n", file
         )
     written = file.read_text()
-    assert written.count("```\none\nnew two\nten\n```") == 1
+    assert written.count("```\none\nnew two\nten\nworse\n```") == 1
     assert [line for line in written.splitlines() if line.startswith("## ")] == [
-        f"## {name} the title of {name}" for name in ("B1", "B2", "B10")
+        f"## {name} the title of {name}" for name in ("B1", "B2", "B10", "G12")
     ]
     assert "B2 says new two" in written
     assert "old two" not in written
