@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 
 from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_most
 from bench.contestants import AUDIENCE, CLIENT, SCOPE
@@ -114,6 +115,7 @@ async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
         SCOPE,
         AUDIENCE,
         {number: digest(token) for number, token in known.items()},
+        datetime.now(UTC),
     )
     await fill(configured.database_url, contents)
     return known
