@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.benchmark import Benchmark, Measure, Promise, Round, at_most
+from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_most
 from bench.contestants import running
 from bench.contestants.idp import IDP, prepared, serving_on
 from bench.contestants.node import NODE_1
@@ -16,7 +16,8 @@ def _contest(ground: Ground) -> Iterator[Measure]:
     """Starts twice in each round: on a database that was just migrated, which has no keys yet, and as ever after."""
 
     def measure() -> Round:
-        installed, figures = prepared(ground, IDP.name), {}
+        installed = prepared(ground, IDP.name)
+        figures: dict[str, Figures] = {}
         with serving_on(ground, IDP.name, installed) as server:
             first = {FIRST_START: server.start_seconds}
         with serving_on(ground, IDP.name, installed) as server:
