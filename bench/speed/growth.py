@@ -80,7 +80,7 @@ def _name(operation: str, crowd: str) -> str:
 class _Crowd:
     """A running service with many of everything, and the `space` that each table takes.
 
-    `refreshes` are those whose tokens are known. Who was asked goes to their end, with the token that it has then.
+    `refreshes` are those whose tokens are known. Who was drawn goes to their end, with the token that it has then.
     """
 
     def __init__(self, name: str, server: Server, sizes: Sizes, refreshes: Sequence[str], taken: _Tables) -> None:
@@ -101,10 +101,10 @@ class _Crowd:
         if operation == "refresh":
             return [self._refreshes.popleft() for _ in range(min(_ASKED, len(self._refreshes)))]
         if operation == "introspection":
-            return [self._introspection(number).text() for number in sample(self._sizes.users, _INTROSPECTED)]
+            return [self._introspection(number).text() for number in _sample(self._sizes.users, _INTROSPECTED)]
         if operation == "login":
-            return [_login(self._sizes, number).text() for number in sample(self._sizes.users, _ASKED)]
-        return [_token(self._sizes, number).text() for number in sample(self._sizes.clients, _ASKED)]
+            return [_login(self._sizes, number).text() for number in _sample(self._sizes.users, _ASKED)]
+        return [_token(self._sizes, number).text() for number in _sample(self._sizes.clients, _ASKED)]
 
     def _introspection(self, number: int) -> Request:
         token = answered(self._server, _login(self._sizes, number))["access_token"]
@@ -124,7 +124,7 @@ async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
     """Gives the refresh tokens of some families, by their numbers."""
     configured = installation.settings
     tokens = await _refresh_tokens(installation)
-    known = {number: tokens.new(id_of(number, sizes.families)) for number in sample(sizes.families, _KNOWN)}
+    known = {number: tokens.new(id_of(number, sizes.families)) for number in _sample(sizes.families, _KNOWN)}
     hasher = PasswordHasher(Peppers.of(configured.password_peppers), configured.bcrypt_cost)
     contents = Contents(
         sizes,
@@ -152,7 +152,7 @@ async def _refresh_tokens(installation: Installation) -> OpaqueTokens:
         return secret()
 
 
-def sample(count: int, most: int) -> Sequence[int]:
+def _sample(count: int, most: int) -> Sequence[int]:
     """At most so many of the numbers below `count`, all different, in no order."""
     return random.sample(range(count), min(count, most))
 
