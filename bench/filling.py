@@ -22,7 +22,7 @@ _SEALED_BYTES = 12 + 86 + 16
 """Of the successor of a refresh token, as it is stored: nonce, token, tag."""
 _LIVING = timedelta(days=1)
 _MEBIBYTE = 2**20
-TABLES = ("users", "clients", "client_secrets", "refresh_families")
+TABLES = ("users", "known_sources", "clients", "client_secrets", "refresh_families")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Contents:
     """What the tables are to hold, as it is stored.
 
     All people have one password, all clients one secret. `known` has the digests of the refresh tokens that are to be
-    used, by the number of their family; the others are nobody's. Families are as one refresh at `now` leaves them, and
-    live for a day.
+    used, by the number of their family; the others are nobody's. People have logged in from `source` before. Families
+    are as one refresh at `now` leaves them, and live for a day.
     """
 
     sizes: Sizes
@@ -49,6 +49,7 @@ class Contents:
     scope: str
     audience: str
     known: Mapping[int, bytes]
+    source: str
     now: datetime
 
 
@@ -94,7 +95,7 @@ async def fill(dsn: str, contents: Contents) -> None:
         },
     )
     try:
-        for table in (_users(contents), _clients(contents), _client_secrets(contents), _families(contents)):
+        for table in (each(contents) for each in (_users, _known_sources, _clients, _client_secrets, _families)):
             await _copy(connection, table)
         await connection.execute(f"vacuum (freeze, analyze) {', '.join(TABLES)}")
         await connection.execute("checkpoint")
@@ -138,6 +139,15 @@ def _users(contents: Contents) -> _Table:
         return str(id_of(number, count)), email_of(number), email_of(number), password_hash
 
     return _Table("users", ("id", "email", "email_key", "password_hash"), count, row)
+
+
+def _known_sources(contents: Contents) -> _Table:
+    count, source = contents.sizes.users, contents.source
+
+    def row(number: int) -> Sequence[str]:
+        return str(id_of(number, count)), source
+
+    return _Table("known_sources", ("user_id", "source"), count, row)
 
 
 def _clients(contents: Contents) -> _Table:

@@ -133,6 +133,7 @@ async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
         SCOPE,
         AUDIENCE,
         {number: digest(token) for number, token in known.items()},
+        "127.0.0.1",
         datetime.now(UTC),
     )
     await fill(configured.database_url, contents)

@@ -59,7 +59,7 @@ async def live(connection: _Connection, sealed: bytes) -> None:
 
 async def measure(dsn: str) -> None:
     await schema.migrate(dsn)
-    await fill(dsn, Contents(SIZES, "", bytes(32), SCOPE, AUDIENCE, {}, datetime.now(UTC)))
+    await fill(dsn, Contents(SIZES, "", bytes(32), SCOPE, AUDIENCE, {}, "127.0.0.1", datetime.now(UTC)))
     connection = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "off"})
     try:
         await connection.execute("vacuum full refresh_families")

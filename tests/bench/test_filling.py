@@ -56,6 +56,7 @@ async def _filled(settings: Settings) -> str:
         "read",
         "https://api.example.com",
         known,
+        "127.0.0.1",
         datetime.now(UTC),
     )
     await fill(settings.database_url, contents)
@@ -90,10 +91,12 @@ def use_everything(crowd: Crowd) -> None:
 def test_as_many_are_filled_in_as_were_asked_for(crowd: Crowd) -> None:
     counting = """select (select count(*) from users where email_key like 'person%') as users,
                       (select count(*) from client_secrets) as clients,
+                      (select count(*) from known_sources) as places,
                       (select count(*) from refresh_families f join users u on u.id = f.user_id
                           join clients c using (client_id)) as families"""
     [counted] = asyncio.run(_fetch(crowd, counting))
-    assert Sizes(**counted) == SIZES
+    assert counted["places"] == SIZES.users
+    assert Sizes(counted["users"], counted["clients"], counted["families"]) == SIZES
 
 
 def test_a_family_is_as_large_as_the_service_leaves_it_after_a_refresh(crowd: Crowd) -> None:
@@ -103,6 +106,14 @@ def test_a_family_is_as_large_as_the_service_leaves_it_after_a_refresh(crowd: Cr
     found = {row["id"]: row["bytes"] for row in asyncio.run(_fetch(crowd, sizes))}
     assert len(found) == SIZES.families
     assert set(found.values()) == {found[id_of(FAMILY, SIZES.families)]}
+
+
+def test_people_log_in_from_where_they_did_before(crowd: Crowd) -> None:
+    """Whoever is new somewhere costs a commit more, and all who are new there wait for one counter."""
+    with asking(crowd) as post:
+        post("/token", grant_type="password", username=email_of(7), password=PASSWORD)
+    [places] = asyncio.run(_fetch(crowd, "select count(*) from known_sources"))
+    assert places["count"] == SIZES.users
 
 
 def test_no_request_reads_a_whole_table(crowd: Crowd) -> None:
