@@ -40,6 +40,8 @@ _KNOWN = 65_536
 """Families whose refresh tokens are known, in no order: enough that seven rounds ask others each."""
 _INTROSPECTED = 512
 """Tokens that are introspected, all of which are got just before: so young are they in life."""
+_FIRST_LOGINS = 64
+"""One by one, so that each worker learns how quick a hash is here. Until then it refuses all but a few at once."""
 _BCRYPT_COST = "4"  # at cost 12 a login is nothing but bcrypt
 
 
@@ -117,6 +119,8 @@ def _crowd(ground: Ground, name: str, sizes: Sizes) -> Iterator[_Crowd]:
     known = asyncio.run(_fill(installation, sizes))
     refreshes = [_refresh(sizes, number, token).text() for number, token in known.items()]
     with serving_on(ground, name, installation) as server:
+        for number in _sample(sizes.users, _FIRST_LOGINS):
+            answered(server, _login(sizes, number))
         yield _Crowd(name, server, sizes, refreshes, _space(installation))
 
 
