@@ -28,7 +28,7 @@ chaos: $(VENV)/.test ## the fault promises at full count; takes hours
 interop: $(VENV)/.test ## real third-party verifiers and clients
 	$(BIN)/python -m pytest -m "not chaos" tests/interop tests/rotation/test_verifiers.py $(ARGS)
 
-bench: $(VENV)/.test ## the speed promises beside peers, as ratios; ONLY=B6 ROUNDS=3 SECONDS=6 SCALE=1
+bench: $(VENV)/.test ## the speed promises B1 to B12 and G12 beside peers, as ratios; ONLY=B6 ROUNDS=3 SECONDS=6 SCALE=1
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 

@@ -1,4 +1,4 @@
-"""The speed promises B1 to B12, measured beside peers and anchors that run in the same minute on the same cores.
+"""The speed promises B1 to B12 and G12, beside peers and anchors that run in the same minute on the same cores.
 
     make bench                      all of them but B10
     make bench ONLY=B6 ROUNDS=5     one, with more rounds

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 import psutil
 
-from bench import report, results
+from bench import peers, report, results
 from bench.benchmark import Benchmark, Round
 from bench.ground import Ground, ground
 from bench.load import LoadFailed
@@ -15,8 +15,6 @@ from bench.servers import ServerFailed
 
 _LOOK = 1.0
 """Seconds for which others are watched."""
-_QUIET = 10.0
-"""Percent of the processors that others may take before figures are doubted."""
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -25,13 +23,14 @@ _QUIET = 10.0
 @click.option("--seconds", default=6.0, show_default=True, help="How long each measurement lasts.")
 @click.option("--scale", default=1.0, show_default=True, help="The share of B10's rows.")
 @click.option("--write/--no-write", default=True, show_default=True, help="Keep the results in bench/RESULTS.md.")
-def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> None:
+@click.option("--write-anyway", is_flag=True, help="Even where better ones are replaced.")
+def main(only: str, rounds: int, seconds: float, scale: float, write: bool, write_anyway: bool) -> None:
     """Measures the speed promises beside peers and anchors, as ratios."""
     chart, failed = [], []
     for benchmark in _chosen(only):
         click.echo(f"\n{benchmark.id}  {benchmark.title}; beside {benchmark.anchor}")
         busy = psutil.cpu_percent(interval=_LOOK)
-        if busy > _QUIET:
+        if busy > results.QUIET:
             click.echo(f"    the machine is {busy:.0f} % busy with other things: take the figures for a smoke test")
         try:
             with ground(seconds, scale) as standing:
@@ -45,9 +44,13 @@ def main(only: str, rounds: int, seconds: float, scale: float, write: bool) -> N
         click.echo(text)
         lines = list(report.bars(benchmark, found))
         chart += lines
-        if write:
-            command = _command(benchmark, rounds, seconds, scale)
-            results.write(benchmark, results.circumstances(command, busy), lines, text)
+        command = _command(benchmark, rounds, seconds, scale)
+        objection = "" if write_anyway else results.objection(benchmark.id, command, busy)
+        if write and objection:
+            click.echo(f"    RESULTS.md keeps what it has of {benchmark.id}: {objection} (--write-anyway replaces it)")
+        elif write:
+            told = results.circumstances(command, busy, peers.versions(measured[0].figures))
+            results.write(benchmark, told, lines, text)
     click.echo("\n".join(chart))
     if failed:
         raise click.ClickException(f"Not measured: {', '.join(failed)}.")

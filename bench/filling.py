@@ -7,6 +7,7 @@ order of their keys, and no index is filled at random.
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -17,8 +18,11 @@ CLIENT_GRANTS = ("client_credentials", "password", "refresh_token")
 _CHUNK = 2000
 """Rows in each piece of COPY: some hundred kilobytes."""
 _UUIDS = 1 << 128
+_SEALED_BYTES = 12 + 86 + 16
+"""Of the successor of a refresh token, as it is stored: nonce, token, tag."""
+_LIVING = timedelta(days=1)
 _MEBIBYTE = 2**20
-TABLES = ("users", "clients", "client_secrets", "refresh_families")
+TABLES = ("users", "known_sources", "clients", "client_secrets", "refresh_families")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Contents:
     """What the tables are to hold, as it is stored.
 
     All people have one password, all clients one secret. `known` has the digests of the refresh tokens that are to be
-    used, by the number of their family; the others are nobody's.
+    used, by the number of their family; the others are nobody's. People have logged in from `source` before. Families
+    are as one refresh at `now` leaves them, and live for a day.
     """
 
     sizes: Sizes
@@ -44,6 +49,8 @@ class Contents:
     scope: str
     audience: str
     known: Mapping[int, bytes]
+    source: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ async def fill(dsn: str, contents: Contents) -> None:
         },
     )
     try:
-        for table in (_users(contents), _clients(contents), _client_secrets(contents), _families(contents)):
+        for table in (each(contents) for each in (_users, _known_sources, _clients, _client_secrets, _families)):
             await _copy(connection, table)
         await connection.execute(f"vacuum (freeze, analyze) {', '.join(TABLES)}")
         await connection.execute("checkpoint")
@@ -134,6 +141,15 @@ def _users(contents: Contents) -> _Table:
     return _Table("users", ("id", "email", "email_key", "password_hash"), count, row)
 
 
+def _known_sources(contents: Contents) -> _Table:
+    count, source = contents.sizes.users, contents.source
+
+    def row(number: int) -> Sequence[str]:
+        return str(id_of(number, count)), source
+
+    return _Table("known_sources", ("user_id", "source"), count, row)
+
+
 def _clients(contents: Contents) -> _Table:
     grants, scopes, audiences = map(_array, (CLIENT_GRANTS, (contents.scope,), (contents.audience,)))
 
@@ -157,16 +173,21 @@ def _client_secrets(contents: Contents) -> _Table:
 def _families(contents: Contents) -> _Table:
     sizes, known = contents.sizes, contents.known
     scopes, audiences, amr = map(_array, ((contents.scope,), (contents.audience,), ("pwd",)))
+    now = str(contents.now)
 
     def row(number: int) -> Sequence[str]:
-        digest = _bytea(known.get(number) or secrets.token_bytes(32))
+        current = known.get(number) or secrets.token_bytes(32)
+        secret = current, secrets.token_bytes(32), secrets.token_bytes(_SEALED_BYTES)
         user_id = id_of(number % sizes.users, sizes.users)
         owner = str(id_of(number, sizes.families)), client_of(number, sizes), str(user_id)
-        return *owner, scopes, audiences, amr, digest, "now", "tomorrow", "tomorrow"
+        # No two end at the same instant: the index would keep such ones together, in less room than in life.
+        end = str(contents.now + _LIVING + timedelta(microseconds=number))
+        return *owner, scopes, audiences, amr, *map(_bytea, secret), now, now, end, end
 
     columns = (
-        *("id", "client_id", "user_id", "scopes", "audiences", "amr", "current_digest"),
-        *("auth_time", "idle_until", "expires_at"),
+        *("id", "client_id", "user_id", "scopes", "audiences", "amr"),
+        *("current_digest", "previous_digest", "sealed_successor"),
+        *("auth_time", "rotated_at", "idle_until", "expires_at"),
     )
     return _Table("refresh_families", columns, sizes.families, row)
 

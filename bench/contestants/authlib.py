@@ -9,6 +9,15 @@ from bench.ground import ROOT, Ground
 from bench.load import Request, form
 from bench.servers import Asked, Server, free_port, started
 
+REQUIREMENTS = (
+    "authlib==1.9.9",
+    "flask==3.1.3",
+    "werkzeug==3.1.9",
+    "gunicorn==27.0.1",
+    "sqlalchemy==2.1.9",
+    "psycopg[binary]==3.3.9",
+    "cryptography==50.0.2",
+)
 WORKERS = 2
 _HEALTH = Request("GET", "/health")
 _ASKED = Asked(
@@ -18,7 +27,7 @@ _ASKED = Asked(
 
 @contextmanager
 def _start(ground: Ground) -> Iterator[Server]:
-    python = python_packages("authlib", "flask", "gunicorn", "sqlalchemy", "psycopg[binary]", "cryptography")
+    python = python_packages(*REQUIREMENTS)
     port = free_port()
     serving = [str(python), "-m", "gunicorn", "authlib_server:app", "--bind", f"127.0.0.1:{port}"]
     # Threads keep connections alive, which gunicorn's plain workers do not.

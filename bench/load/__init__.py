@@ -23,7 +23,7 @@ class LoadFailed(Exception):  # noqa: N818 - what failed is the load
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a client saw: good answers, and their latencies in milliseconds.
+    """What a client saw: good answers, and latencies in milliseconds, each from the first time that it asked.
 
     `shed` counts how often the patient were told to come again. `requests` are those that were asked, with the refresh
     tokens that they have now.

@@ -51,14 +51,16 @@ class Connection(asyncio.Protocol):
 
 
 class Seen:
-    """The latencies of the good answers in seconds, and the last of the bad ones.
+    """How many good answers there were, after how many seconds, and the last of the bad ones.
 
-    To the patient it is no failure to be told to come again.
+    To the patient it is no failure to be told to come again. Who is still to come at the end has waited at least so
+    long already: that counts among the latencies, lest those who wait longest be left out.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
         self.patient = patient
         self.latencies: list[float] = []
+        self.good = 0
         self.shed = 0
         self.failures = 0
         self.failure = ""
@@ -66,6 +68,7 @@ class Seen:
     def add(self, answer: Answer | None, seconds: float) -> None:
         if answer and answer.good:
             self.latencies.append(seconds)
+            self.good += 1
             return
         if answer and answer.retry_after and self.patient:
             self.shed += 1
@@ -76,7 +79,7 @@ class Seen:
     def report(self, seconds: float) -> dict[str, Any]:
         ordered = sorted(self.latencies)
         return {
-            "count": len(ordered),
+            "count": self.good,
             "seconds": seconds,
             "p50": _quantile(ordered, 0.5),
             "p99": _quantile(ordered, 0.99),
@@ -100,11 +103,17 @@ class Caller:
         self._done = done
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._asked: float | None = None
+        self._since = 0.0
+        self._awaiting = False
 
-    def ask(self, asked: float) -> None:
-        """`asked` is the instant from which the latency counts."""
-        self._asked = asked
+    def ask(self, since: float) -> None:
+        """`since` is the instant from which the latency counts."""
+        self._since = since
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """What was asked before, and is still waited for since then."""
+        self._awaiting = True
         if self._connection:
             self._connection.transport.write(self.request)
         else:
@@ -136,17 +145,23 @@ class Caller:
         self._settle(answer)
 
     def _settle(self, answer: Answer | None) -> None:
-        if self._asked is None:
+        if not self._awaiting:
             return  # an idle connection ended
-        self._seen.add(answer, time.perf_counter() - self._asked)
-        self._asked = None
+        self._awaiting = False
+        self._seen.add(answer, self.waited)
         self._done(self, answer)
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the request was asked for the first time."""
+        return time.perf_counter() - self._since
 
 
 async def closed_loop(
     port: int, requests: Sequence[str], callers: int, seconds: float, patient: bool
 ) -> dict[str, Any]:
-    """Each caller asks the next of the requests as soon as it is answered, or if it is patient, when it is told to.
+    """Each caller asks the next of the requests as soon as it is answered. If it is patient, it first asks the same
+    again when it is told to, and what it waits for counts from the first time.
 
     The report ends with the requests, for a next time: refresh tokens in them rotate.
     """
@@ -162,11 +177,17 @@ async def closed_loop(
 
     def done(caller: Caller, answer: Answer | None) -> None:
         nonlocal at_work
+        pause = answer.retry_after if answer and patient else None
+        goes_on = time.perf_counter() - start < seconds - (pause or 0)
+        if goes_on and pause is not None:
+            asyncio.get_running_loop().call_later(pause, caller.ask_again)
+            return
+        if pause is not None:
+            seen.latencies.append(caller.waited)
         rotates = answer and answer.good and _ROTATING in caller.request
         waiting.append(_rotated(caller.request, answer) if answer and rotates else caller.request)
-        pause = answer.retry_after if answer and patient else None
-        if time.perf_counter() - start < seconds - (pause or 0):
-            asyncio.get_running_loop().call_later(pause, ask_next, caller) if pause else ask_next(caller)
+        if goes_on:
+            ask_next(caller)
             return
         caller.hang_up()
         at_work -= 1
@@ -200,7 +221,7 @@ async def open_loop(port: int, request: str, seconds: float, rate: float) -> dic
 
     def done(caller: Caller, _: Answer | None) -> None:
         idle.append(caller)
-        if len(seen.latencies) + seen.failures == count:
+        if seen.good + seen.failures == count:
             finished.set()
 
     start = time.perf_counter()

@@ -1,5 +1,6 @@
 """What is measured of a server: the columns of the tables."""
 
+import time
 from collections.abc import Sequence
 
 from bench.anchors import Raw, on_all_cores
@@ -18,6 +19,7 @@ CHEAP_P99 = "cheap GET p99 ms"
 EFF = "eff"
 MEMORY = "MiB/process"
 START = "start s"
+FIRST_START = "first start s"
 
 _ANCHOR_SECONDS = 1.0
 _WARM_UP = 1.0
@@ -36,7 +38,7 @@ def token_figures(ground: Ground, server: Server) -> Figures:
     """What a token costs when everybody wants one, and how much of that is the signature."""
     signature = raw_signature()
     figures = busy_figures(ground, server, server.asked.token)
-    return {EFF: signature.cpu * 1e6 / figures[CPU], **figures, MEMORY: server.memory(), START: server.start_seconds}
+    return {EFF: signature.cpu * 1e6 / figures[CPU], **figures, START: server.start_seconds}
 
 
 def busy_figures(ground: Ground, server: Server, request: Request) -> Figures:
@@ -45,9 +47,12 @@ def busy_figures(ground: Ground, server: Server, request: Request) -> Figures:
 
 
 def measured(ground: Ground, server: Server, requests: Sequence[str]) -> tuple[Figures, Report]:
-    """A closed loop of these requests: the figures, and what the client reports."""
+    """A closed loop of these requests: the figures, and what the client reports. Memory is seen in mid-load."""
     before, database_before = server.cpu(), ground.database_cpu()
-    report = ask(server.port, requests, ground.seconds).report()
+    load = ask(server.port, requests, ground.seconds)
+    time.sleep(ground.seconds / 2)
+    memory = server.memory()
+    report = load.report()
     spent, database_spent = server.cpu() - before, ground.database_cpu() - database_before
     figures = {
         RATE: report.rate,
@@ -55,6 +60,7 @@ def measured(ground: Ground, server: Server, requests: Sequence[str]) -> tuple[F
         P99: report.p99,
         CPU: spent / report.count * 1e6,
         DATABASE_CPU: database_spent / report.count * 1e6,
+        MEMORY: memory,
     }
     return figures, report
 

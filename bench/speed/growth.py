@@ -1,8 +1,15 @@
-"""B10: nothing becomes dearer when there are many of everything."""
+"""B10: nothing becomes dearer when there are many of everything.
+
+Each round asks others, drawn from all: of few everything is soon in memory, of many hardly anything is, neither in the
+service's cache of clients nor in PostgreSQL's buffers.
+"""
 
 import asyncio
+import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 
 from bench.benchmark import Benchmark, Figures, Measure, Promise, Round, at_most
 from bench.contestants import AUDIENCE, CLIENT, SCOPE
@@ -25,9 +32,16 @@ FEW, MANY = "few", "many"
 OPERATIONS = ("token", "login", "refresh", "introspection")
 TOTAL = "service + PostgreSQL us"
 
-_SAMPLE = 512
-"""How many different ones are asked for: spread over all, so that an index is read in many places."""
-_INTROSPECTED = 64
+_Tables = Mapping[str, Figures]
+
+_ASKED = 8_192
+"""How many different ones a measurement asks for, if there are: more than it gets through in six seconds."""
+_KNOWN = 65_536
+"""Families whose refresh tokens are known, in no order: enough that seven rounds ask others each."""
+_INTROSPECTED = 512
+"""Tokens that are introspected, all of which are got just before: so young are they in life."""
+_FIRST_LOGINS = 64
+"""One by one, so that each worker learns how quick a hash is here. Until then it refuses all but a few at once."""
 _BCRYPT_COST = "4"  # at cost 12 a login is nothing but bcrypt
 
 
@@ -36,14 +50,17 @@ def _contest(ground: Ground) -> Iterator[Measure]:
     with ExitStack() as stack:
         sizes = {FEW: SMALL, MANY: _scaled(ground)}
         crowds = [stack.enter_context(_crowd(ground, name, each)) for name, each in sizes.items()]
+        tables = {f"table {name}": taken for name, taken in crowds[-1].space.items()}
 
         def measure() -> Round:
+            crowds.reverse()  # neither always goes first
             figures = {
                 _name(operation, crowd.name): crowd.figures(ground, operation)
                 for operation in OPERATIONS
                 for crowd in crowds
             }
-            return Round(figures | {f"table {name}": taken for name, taken in crowds[-1].space.items()})
+            rows = (_name(operation, crowd) for operation in OPERATIONS for crowd in sizes)
+            return Round({name: figures[name] for name in rows} | tables)
 
         measure()  # what is only done once is not what is measured
         yield measure
@@ -63,49 +80,55 @@ def _name(operation: str, crowd: str) -> str:
 
 
 class _Crowd:
-    """A running service with many of everything, what is asked of it, and the `space` that each table takes."""
+    """A running service with many of everything, and the `space` that each table takes.
 
-    def __init__(
-        self, name: str, server: Server, requests: Mapping[str, Sequence[Request]], taken: Mapping[str, Figures]
-    ) -> None:
+    `refreshes` are those whose tokens are known. Who was drawn goes to their end, with the token that it has then.
+    """
+
+    def __init__(self, name: str, server: Server, sizes: Sizes, refreshes: Sequence[str], taken: _Tables) -> None:
         self.name = name
         self.space = taken
         self._server = server
-        self._requests = {operation: [each.text() for each in asked] for operation, asked in requests.items()}
+        self._sizes = sizes
+        self._refreshes = deque(refreshes)
 
     def figures(self, ground: Ground, operation: str) -> Figures:
-        figures, report = measured(ground, self._server, self._requests[operation])
-        self._requests[operation] = list(report.requests)
+        figures, report = measured(ground, self._server, self._drawn(operation))
+        if operation == "refresh":
+            self._refreshes.extend(report.requests)
         return {TOTAL: figures[CPU] + figures[DATABASE_CPU], **figures}
+
+    def _drawn(self, operation: str) -> Sequence[str]:
+        """What is asked this time."""
+        if operation == "refresh":
+            return [self._refreshes.popleft() for _ in range(min(_ASKED, len(self._refreshes)))]
+        if operation == "introspection":
+            return [self._introspection(number).text() for number in _sample(self._sizes.users, _INTROSPECTED)]
+        if operation == "login":
+            return [_login(self._sizes, number).text() for number in _sample(self._sizes.users, _ASKED)]
+        return [_token(self._sizes, number).text() for number in _sample(self._sizes.clients, _ASKED)]
+
+    def _introspection(self, number: int) -> Request:
+        token = answered(self._server, _login(self._sizes, number))["access_token"]
+        return form("/introspect", CLIENT, token=token)
 
 
 @contextmanager
 def _crowd(ground: Ground, name: str, sizes: Sizes) -> Iterator[_Crowd]:
     installation = prepared(ground, name, IDP_BCRYPT_COST=_BCRYPT_COST)
-    families = asyncio.run(_fill(installation, sizes))
+    known = asyncio.run(_fill(installation, sizes))
+    refreshes = [_refresh(sizes, number, token).text() for number, token in known.items()]
     with serving_on(ground, name, installation) as server:
-        logins = [_login(sizes, number) for number in _sample(sizes.users)]
-        yield _Crowd(
-            name,
-            server,
-            {
-                "token": [_token(sizes, number) for number in _sample(sizes.clients)],
-                "login": logins,
-                "refresh": [_refresh(sizes, number, token) for number, token in families.items()],
-                "introspection": [
-                    form("/introspect", CLIENT, token=answered(server, login)["access_token"])
-                    for login in logins[:_INTROSPECTED]
-                ],
-            },
-            _space(installation),
-        )
+        for number in _sample(sizes.users, _FIRST_LOGINS):
+            answered(server, _login(sizes, number))
+        yield _Crowd(name, server, sizes, refreshes, _space(installation))
 
 
 async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
     """Gives the refresh tokens of some families, by their numbers."""
     configured = installation.settings
     tokens = await _refresh_tokens(installation)
-    known = {number: tokens.new(id_of(number, sizes.families)) for number in _sample(sizes.families)}
+    known = {number: tokens.new(id_of(number, sizes.families)) for number in _sample(sizes.families, _KNOWN)}
     hasher = PasswordHasher(Peppers.of(configured.password_peppers), configured.bcrypt_cost)
     contents = Contents(
         sizes,
@@ -114,12 +137,14 @@ async def _fill(installation: Installation, sizes: Sizes) -> Mapping[int, str]:
         SCOPE,
         AUDIENCE,
         {number: digest(token) for number, token in known.items()},
+        "127.0.0.1",
+        datetime.now(UTC),
     )
     await fill(configured.database_url, contents)
     return known
 
 
-def _space(installation: Installation) -> Mapping[str, Figures]:
+def _space(installation: Installation) -> _Tables:
     found = asyncio.run(space(installation.settings.database_url))
     return {name: {"MiB": each.table, "MiB of indexes": each.indexes} for name, each in found.items()}
 
@@ -132,9 +157,9 @@ async def _refresh_tokens(installation: Installation) -> OpaqueTokens:
         return secret()
 
 
-def _sample(count: int) -> Sequence[int]:
-    """Some of so many, evenly spread."""
-    return [index * count // _SAMPLE for index in range(_SAMPLE)]
+def _sample(count: int, most: int) -> Sequence[int]:
+    """At most so many of the numbers below `count`, all different, in no order."""
+    return random.sample(range(count), min(count, most))
 
 
 def _token(sizes: Sizes, number: int) -> Request:

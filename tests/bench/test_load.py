@@ -82,6 +82,21 @@ async def test_the_patient_come_again_when_they_are_told_to(patient: bool) -> No
     assert (seen["shed"] == 1 and seen["failures"] == 0) if patient else (seen["shed"] == 0 and seen["failures"] > 1)
 
 
+async def test_the_patient_have_waited_since_they_first_asked() -> None:
+    turns = iter(range(1_000_000))
+    async with serving(lambda _: ANSWER if next(turns) == 1 else BUSY) as port:
+        seen = await closed_loop(port, ["GET / HTTP/1.1\r\n\r\n"], callers=1, seconds=2, patient=True)
+    assert (seen["count"], seen["shed"], seen["failures"]) == (1, 2, 0)
+    assert seen["p99"] >= 1.0  # the pause that it was told of is part of it
+
+
+async def test_who_is_still_to_come_at_the_end_counts_as_waiting_not_as_answered() -> None:
+    async with serving(lambda _: BUSY) as port:
+        seen = await closed_loop(port, ["GET / HTTP/1.1\r\n\r\n"] * 2, callers=2, seconds=0.1, patient=True)
+    assert (seen["count"], seen["shed"]) == (0, 2)
+    assert seen["p99"] > 0
+
+
 async def test_a_server_that_hangs_up_is_connected_to_again() -> None:
     last = ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     async with serving(lambda _: last, hang_up=True) as port:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, results
+from bench import peers, report, results
 from bench.benchmark import Benchmark, Goal, Measure, Promise, Round, at_least, at_most
+from bench.contestants.installing import holds, stamp
 from bench.ground import Ground
 from bench.registry import BENCHMARKS, ON_DEMAND
+from bench.speed.verifying import PYJWT
 
 ROUNDS = [Round({"idp": {"tokens/s": rate}, "peer": {"tokens/s": 100.0}}) for rate in (120.0, 150.0, 900.0)]
 
@@ -74,18 +76,67 @@ def test_the_table_has_the_medians_and_ours_beside_the_others() -> None:
 
 def test_a_command_replaces_its_own_section_and_redraws_the_chart(tmp_path: Path) -> None:
     file = tmp_path / "RESULTS.md"
-    for name, bar in (("B10", "ten"), ("B2", "old two"), ("B1", "one"), ("B2", "new two")):
+    for name, bar in (
+        ("G12", "worst"),
+        ("B10", "ten"),
+        ("B2", "old two"),
+        ("B1", "one"),
+        ("B2", "new two"),
+        ("G12", "worse"),
+    ):
         results.write(
-            benchmark(name), results.circumstances(f"make bench ONLY={name}", 3), [bar], f"{name} says {bar}\n", file
+            benchmark(name),
+            results.circumstances(f"make bench ONLY={name}", 3, "a peer 1.0"),
+            [bar],
+            f"{name} says {bar}\n",
+            file,
         )
     written = file.read_text()
-    assert written.count("```\none\nnew two\nten\n```") == 1
+    assert written.count("```\none\nnew two\nten\nworse\n```") == 1
     assert [line for line in written.splitlines() if line.startswith("## ")] == [
-        f"## {name} the title of {name}" for name in ("B1", "B2", "B10")
+        f"## {name} the title of {name}" for name in ("B1", "B2", "B10", "G12")
     ]
     assert "B2 says new two" in written
     assert "old two" not in written
-    assert "`make bench ONLY=B10`" in written
+    assert "`make bench ONLY=B10` at " in written
+    assert "\nPeers: a peer 1.0.\n" in written
+
+
+@pytest.mark.parametrize(
+    ("name", "orders", "busy", "replaced"),
+    [
+        ("B1", "ROUNDS=5", 0, True),
+        ("B1", "ROUNDS=3", 0, True),
+        ("B1", "ROUNDS=2", 0, False),
+        ("B1", "ROUNDS=5", 50, False),
+        ("B10", "ROUNDS=3 SCALE=1", 0, True),
+        ("B10", "ROUNDS=3 SCALE=0.01", 0, False),
+        ("B2", "ROUNDS=1", 50, True),
+    ],
+)
+def test_a_quick_try_does_not_replace_a_result(
+    tmp_path: Path, name: str, orders: str, busy: float, replaced: bool
+) -> None:
+    """B1 has five rounds and B10 three; B2 was never measured."""
+    file = tmp_path / "RESULTS.md"
+    for measured, told in (("B1", "ROUNDS=5"), ("B10", "ROUNDS=3 SCALE=1")):
+        command = results.circumstances(f"make bench ONLY={measured} {told}", 0, "")
+        results.write(benchmark(measured), command, ["bar"], "text\n", file)
+    assert (results.objection(name, f"make bench ONLY={name} {orders}", busy, file) == "") is replaced
+
+
+def test_a_peer_is_installed_anew_when_another_version_is_wanted(tmp_path: Path) -> None:
+    assert not holds(tmp_path, "peer==1.0")
+    stamp(tmp_path, "peer==1.0", "other==2.0")
+    assert holds(tmp_path, "peer==1.0", "other==2.0")
+    assert not holds(tmp_path, "peer==1.1", "other==2.0")
+    assert not holds(tmp_path, "peer==1.0")
+
+
+def test_peers_are_named_with_their_versions() -> None:
+    assert peers.versions(["idp", "FastAPI tutorial", PYJWT]).startswith("fastapi==")
+    assert peers.versions(["idp", PYJWT]).startswith("PyJWT==")
+    assert peers.versions(["idp"]) == ""
 
 
 def test_every_speed_promise_has_a_benchmark() -> None:
