@@ -191,4 +191,6 @@ def _blocked() -> Iterator[None]:
     try:
         yield
     finally:
+        for again in signal.sigpending() & _AWAITED:  # who asked twice has got what was asked for
+            signal.sigwait({again})
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,19 @@ def test_sighup_while_one_still_drains(database: str, tmp_path: Path) -> None:
         until(lambda: len(children(parent)) == 2)
         assert not children(parent) & first
         assert process.stop() == 0
+
+
+def test_sigterm_twice(database: str, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, environment(database), "--workers", "2") as process,
+        some_of_a_login(process.url) as (login, rest),
+    ):
+        assert httpx.get(f"{process.url}/healthz").status_code == 200
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            process.process.send_signal(number)
+            time.sleep(0.2)  # the same signal twice at once would be one
+        login.sendall(rest)
+        assert process.process.wait(30) == 0
 
 
 def test_one_that_keeps_dying_is_replaced_ever_later(tmp_path: Path) -> None:
