@@ -52,5 +52,6 @@ def explained() -> Iterator[None]:
 
 
 def _fail(sentence: str, code: int) -> None:
-    click.echo(f"idp: {sentence}", err=True)
+    with contextlib.suppress(OSError):  # who cannot be told still gets the exit code
+        click.echo(f"idp: {sentence}", err=True)
     sys.exit(code)
