@@ -52,6 +52,5 @@ def explained() -> Iterator[None]:
 
 
 def _fail(sentence: str, code: int) -> None:
-    with contextlib.suppress(OSError):  # who cannot be told still gets the exit code
-        click.echo(f"idp: {sentence}", err=True)
+    click.echo(f"idp: {sentence}", err=True)
     sys.exit(code)
