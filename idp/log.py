@@ -5,8 +5,10 @@ line can be forged and no terminal commanded.
 """
 
 import asyncio
+import io
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +18,7 @@ from typing import Protocol
 
 import orjson
 
+from idp.log_stream import LogStream
 from idp.protocol.authorization import Origin
 
 Details = Mapping[str, object]
@@ -79,6 +82,31 @@ class LineFormatter(logging.Formatter):
         return self._line(record.created, level, record.name, record.getMessage(), _extras(record), exception)
 
 
+_LAST_WORDS = 1.0
+"""Seconds that the end of a process waits for its log."""
+
+
+class _LineHandler(logging.Handler):
+    """Writes such lines to standard error, which is a `LogStream`."""
+
+    def __init__(self, line: Line, stream: LogStream) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter(line))
+        self._stream = stream
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the handler's lock: the stream has its own, and who holds that one may log as well."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - as every handler does
+            self.handleError(record)
+        return True
+
+    def flush(self) -> None:
+        """`logging` asks for it when the process ends."""
+        self._stream.drain(_LAST_WORDS)
+
+
 class AccessLog:
     """A line for each answer, unless only warnings are wanted.
 
@@ -113,7 +141,6 @@ class AccessLog:
         waiting, self._waiting = self._waiting, []
         lines = [self._line(at, "info", "idp.access", "request", details) + "\n" for at, details in waiting]
         sys.stderr.write("".join(lines))
-        sys.stderr.flush()
 
 
 def _dumped(line: dict[str, object]) -> str:
@@ -130,9 +157,10 @@ def _visible(text: str) -> str:
 
 
 def configure(log_format: str, level: str) -> None:
-    """Sends everything to standard error, in one format. uvicorn's access log is ours (`idp.access`)."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(LINES[log_format]))
+    """Sends everything to standard error, in one format, and has nobody who writes there wait for whoever reads it.
+    uvicorn's access log is ours (`idp.access`)."""
+    line = LINES[log_format]
+    handler = _LineHandler(line, _unhurried_standard_error(line))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
@@ -140,3 +168,17 @@ def configure(log_format: str, level: str) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for noisy in ("databases", "asyncio", "alembic", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def _unhurried_standard_error(line: Line) -> LogStream:
+    """Takes the place of `sys.stderr`, for tracebacks and announcements too."""
+
+    def lost_line(lost: int) -> str:
+        return line(time.time(), "error", __name__, "log lines lost", {"lost": lost}) + "\n"
+
+    # A process that was started without standard error may have anything else under its number.
+    descriptor = sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY)
+    stream = LogStream(descriptor, lost_line)
+    os.register_at_fork(after_in_child=stream.begin)
+    sys.stderr = io.TextIOWrapper(stream, "utf-8", "backslashreplace", write_through=True)
+    return stream

@@ -124,7 +124,7 @@ class Workers:
             return 1
         finally:
             sys.stdout.flush()
-            sys.stderr.flush()
+            logging.shutdown()  # os._exit would leave what the log has not written yet
 
     def _end_with_parent(self) -> None:
         os.read(self._lifeline, 1)

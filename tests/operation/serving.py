@@ -23,8 +23,8 @@ from tests.service import DEFAULT_CLIENT, KEY_ENCRYPTION_KEY, settings_for
 
 ISSUER = "https://id.example.com"
 PEPPER = "a pepper without a comma which would make two"
-_COMMAND = [sys.executable, "-W", "error", "-c", "from idp.cli import main; main()"]
-_ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-W", "error", "-c", "from idp.cli import main; main()"]
+ROOT = Path(__file__).resolve().parents[2]
 _ADDRESS = re.compile(r"serving \S+ at (http://\S+)")
 
 
@@ -80,8 +80,8 @@ def serving(folder: Path, environment: Mapping[str, str], *arguments: str) -> It
     output = folder / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [*_COMMAND, "serve", "--port", "0", *arguments],
-            cwd=_ROOT,
+            [*COMMAND, "serve", "--port", "0", *arguments],
+            cwd=ROOT,
             env=dict(environment),
             stdout=file,
             stderr=file,
@@ -99,8 +99,8 @@ def serving(folder: Path, environment: Mapping[str, str], *arguments: str) -> It
 def refused(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `idp serve`, which is expected to end by itself."""
     return subprocess.run(
-        [*_COMMAND, "serve", "--port", "0", *arguments],
-        cwd=_ROOT,
+        [*COMMAND, "serve", "--port", "0", *arguments],
+        cwd=ROOT,
         env=dict(environment),
         capture_output=True,
         text=True,
