@@ -79,7 +79,7 @@ def test_rotations_are_not_noticed(outcome: Outcome, name: str) -> None:
     assert outcome.report.rotations >= ROTATIONS
     assert outcome.report.rejections[name] == []
     assert outcome.report.accepted[name] > ROTATIONS * 20
-    assert outcome.report.late <= outcome.report.tokens / 20, "the machine was too slow to judge"
+    assert outcome.report.late <= sum(outcome.report.accepted.values()) / 4, "the machine was too slow to judge"
 
 
 def test_a_revoked_key_is_rejected_when_the_cache_has_ended(outcome: Outcome, name: str) -> None:
