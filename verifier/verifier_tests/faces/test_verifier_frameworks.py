@@ -1,7 +1,6 @@
 """What only one framework has: Starlette's AuthenticationMiddleware, Flask's proxies and error handlers."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,34 +13,14 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from verifier_tests.faces.asking import AUDIENCE, COOKIE, bearer
 from werkzeug.exceptions import HTTPException
 
 import idp_verifier.flask
 from idp_verifier import Verifier
-from idp_verifier.bearer import TokenCookie
 from idp_verifier.flask import current_claims
 from idp_verifier.starlette import BearerAuth
 from idp_verifier.testing import METADATA_PATH, LocalIssuer
-
-AUDIENCE = "https://api.example.com"
-COOKIE = TokenCookie("__Host-token", "https://app.example.com")
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256") as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE) as verifier:
-        yield verifier
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
 
 # Starlette
 

@@ -1,33 +1,20 @@
 """The middlewares in front of an application: what stays open, what does not, and WebSockets."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from verifier_tests.faces.asking import COOKIE
 
 import idp_verifier.asgi
 import idp_verifier.wsgi
 from idp_verifier import Verifier
-from idp_verifier.bearer import TokenCookie
 from idp_verifier.guard import CLAIMS
 from idp_verifier.testing import LocalIssuer
 
 OPEN = ["/", "/healthz", "/static/*"]
-COOKIE = TokenCookie("__Host-token", "https://app.example.com")
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256") as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, "https://api.example.com") as verifier:
-        yield verifier
 
 
 Ask = Callable[..., Awaitable[str]]

@@ -1,27 +1,25 @@
 """Applications behind every face, asked over ASGI and WSGI, with a real issuer behind them. RFC 6750, RFC 9728."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-from wsgiref.validate import validator
 
 import httpx
 import pytest
-import werkzeug.test
 from fastapi import Depends, FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from verifier_tests.faces.asking import AUDIENCE, COOKIE, WSGITransport, bearer
 
 import idp_verifier.asgi
 import idp_verifier.flask
 import idp_verifier.wsgi
 from idp_verifier import Claims, Verifier
-from idp_verifier.bearer import TokenCookie
 from idp_verifier.fastapi import FastAPIAuth
 from idp_verifier.flask import current_claims
 from idp_verifier.guard import CLAIMS
@@ -29,22 +27,8 @@ from idp_verifier.resource import ProtectedResource
 from idp_verifier.starlette import BearerAuth, metadata_route
 from idp_verifier.testing import METADATA_PATH, LocalIssuer
 
-AUDIENCE = "https://api.example.com"
 RESOURCE = ProtectedResource("https://api.example.com/v1", ["https://id.example.com"], ["read", "list"], "Things")
 METADATA = "/.well-known/oauth-protected-resource/v1"
-COOKIE = TokenCookie("__Host-token", "https://app.example.com")
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256") as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE) as verifier:
-        yield verifier
 
 
 # One application five times: /me for everybody, /things for two scopes, /dashboard for a role
@@ -158,19 +142,6 @@ def wsgi_app(verifier: Verifier, **options: Any) -> WSGIApplication:
     return lambda environ, start_response: guarded[environ["PATH_INFO"]](environ, start_response)
 
 
-class WSGITransport(httpx.AsyncBaseTransport):
-    """Asks a WSGI application, and has wsgiref look at its manners."""
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self._client = werkzeug.test.Client(validator(app), use_cookies=False)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        fields = [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw]
-        target = f"{request.url.path}?{request.url.query.decode()}"
-        answer = self._client.open(target, method=request.method, headers=fields, buffered=True)
-        return httpx.Response(answer.status_code, headers=list(answer.headers), content=answer.data)
-
-
 @dataclass(frozen=True)
 class Face:
     """How the application is made, and how it is asked."""
@@ -201,10 +172,6 @@ def face(request: pytest.FixtureRequest) -> Face:
 async def client(face: Face, verifier: Verifier) -> AsyncIterator[httpx.AsyncClient]:
     async with face.client(verifier) as client:
         yield client
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 async def test_a_good_token_is_let_in(client: httpx.AsyncClient, issuer: LocalIssuer) -> None:

@@ -1,19 +1,19 @@
 """Tokens that are bound to a key, at every face: RFC 9449 §7, asked over ASGI and WSGI."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Annotated, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import httpx
 import pytest
-import werkzeug.test
 from fastapi import Depends, FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from verifier_tests.faces.asking import AUDIENCE, WSGITransport
 
 import idp_verifier.asgi
 import idp_verifier.flask
@@ -25,21 +25,8 @@ from idp_verifier.guard import CLAIMS
 from idp_verifier.starlette import BearerAuth
 from idp_verifier.testing import LocalIssuer
 
-AUDIENCE = "https://api.example.com"
 URI = f"{AUDIENCE}/v1/things"
 ALGS = 'algs="RS256 PS256 ES256 EdDSA"'
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[LocalIssuer]:
-    with LocalIssuer("ES256") as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def verifier(issuer: LocalIssuer) -> Iterator[Verifier]:
-    with Verifier(issuer.url, AUDIENCE) as verifier:
-        yield verifier
 
 
 @pytest.fixture(scope="module")
@@ -95,24 +82,10 @@ def asgi_app(verifier: Verifier, **options: Any) -> Any:
 
 def wsgi_app(verifier: Verifier, **options: Any) -> WSGIApplication:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [])
+        start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ[CLAIMS].sub.encode()]
 
     return idp_verifier.wsgi.BearerMiddleware(app, verifier, scopes=["read"], **options)
-
-
-class WSGITransport(httpx.AsyncBaseTransport):
-    """Asks a WSGI application, which hears of two fields of one name as servers have it: joined."""
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self._client = werkzeug.test.Client(app, use_cookies=False)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        origin = f"{request.url.scheme}://{request.headers['host']}"
-        fields = [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw]
-        target = request.url.raw_path.decode()
-        answer = self._client.open(target, origin, method=request.method, headers=fields, buffered=True)
-        return httpx.Response(answer.status_code, headers=list(answer.headers), content=answer.data)
 
 
 Made = Callable[..., httpx.AsyncClient]
