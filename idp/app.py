@@ -34,6 +34,7 @@ from idp.endpoints.admin_keys import AdminKeysEndpoint
 from idp.endpoints.bearer import Bearer
 from idp.endpoints.client_requests import ClientRequests
 from idp.endpoints.cors import Cors
+from idp.endpoints.dispatch import Dispatch, Refusals, places
 from idp.endpoints.docs import DocsEndpoint
 from idp.endpoints.envelope import Envelope
 from idp.endpoints.introspection import IntrospectionEndpoint
@@ -58,6 +59,12 @@ from idp.status.lists import SignedLists
 from idp.store.database import DatabaseUnavailable
 from idp.store.schema import code_revision
 
+_REFUSALS: Refusals = {
+    answers.Problem: answers.on_problem,
+    HTTPException: answers.on_http_exception,
+    DatabaseUnavailable: answers.on_database_unavailable,
+}
+
 
 def build(settings: Settings, parts: Parts) -> ASGIApp:
     """Wires the service: the endpoints, over what they share, behind what every request passes."""
@@ -74,16 +81,13 @@ def build(settings: Settings, parts: Parts) -> ASGIApp:
     mount = Mount(path, Router(routes, redirect_slashes=False))
     access_log = AccessLog(settings.log_format, settings.log_level)
     starlette = Starlette(
-        routes=[*outside, mount] if path else [*routes, *outside],  # they are tried in turn: tokens and keys first
-        exception_handlers={
-            answers.Problem: answers.on_problem,
-            HTTPException: answers.on_http_exception,
-            DatabaseUnavailable: answers.on_database_unavailable,
-        },
+        routes=[*outside, mount] if path else [*routes, *outside],
+        exception_handlers=_REFUSALS,
         lifespan=_lifespan(parts, access_log),
     )
     starlette.router.redirect_slashes = False  # such a redirect would be built from the Host header (R20)
-    app: ASGIApp = Cors(starlette, prefix=path, is_registered=shared.clients.is_registered_origin)
+    app: ASGIApp = Dispatch(starlette, {**places(routes, path), **places(outside)}, _REFUSALS)
+    app = Cors(app, prefix=path, is_registered=shared.clients.is_registered_origin)
     app = Envelope(app, https=settings.issuer.startswith("https:"), observers=[parts.metrics, access_log])
     return _behind_proxies(app, settings.trusted_proxies)
 

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator
 
 from idp.protocol.audit import AuditEvent
 from idp.protocol.errors import TemporarilyUnavailableError
@@ -51,18 +50,22 @@ class AuditQueue:
         self._check_room()
         self._queue(event)
 
-    @contextlib.contextmanager
-    def room(self) -> Iterator[Record]:
+    def room(self) -> "_Room":
         """Keeps a place for one event, and gives what queues it. Raises TemporarilyUnavailableError when none is free.
 
         A place and not only a look: of many who see the last one free, all but one would find it taken later.
         """
+        return _Room(self)
+
+    def keep(self) -> Record:
+        """Begins what `room` is."""
         self._check_room()
         self._kept += 1
-        try:
-            yield self._queue
-        finally:
-            self._kept -= 1
+        return self._queue
+
+    def give_back(self) -> None:
+        """Ends it."""
+        self._kept -= 1
 
     def _check_room(self) -> None:
         if len(self._waiting) + self._kept >= self._bound:
@@ -115,3 +118,18 @@ class AuditQueue:
                 await self._log.add(*(event for event, _ in batch), at=[at for _, at in batch])
                 for _ in batch:
                     self._waiting.popleft()
+
+
+class _Room:
+    """A place in the queue while a block runs. As a generator it would take longer than the event itself."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self, queue: AuditQueue) -> None:
+        self._queue = queue
+
+    def __enter__(self) -> Record:
+        return self._queue.keep()
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.give_back()

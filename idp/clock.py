@@ -7,17 +7,12 @@ each keeps is the offset between the database's time and the time since boot, an
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 Ticker = Callable[[], float]
 
-
-_SINCE_BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def since_boot() -> float:
-    """Seconds since boot, a suspend of the machine included where the system counts it."""
-    return time.clock_gettime(_SINCE_BOOT)
-
+since_boot: Ticker = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds since boot, a suspend of the machine included where the system counts it."""
 
 SMALLEST_STEP = 5.0
 """Seconds by which a reading may be off whatever the skew: a busy server and a correction of its clock are no step."""
@@ -63,7 +58,9 @@ class DatabaseClock:
 
     def __call__(self) -> float:
         assert self._offset is not None, "the clock was read before it was set"
-        self._latest = max(self._latest, self._ticker() + self._offset)
+        now = self._ticker() + self._offset
+        if now > self._latest:
+            self._latest = now
         return self._latest
 
     def tick(self) -> float:

@@ -1,6 +1,6 @@
 """From what was granted to the signed answer (RFC 9068, RFC 6749 §5.1)."""
 
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,11 +9,12 @@ from idp.protocol.errors import TemporarilyUnavailableError
 from idp.protocol.ports import Clock, Signer
 from idp.protocol.status import DrawStatus, no_status
 from idp.protocol.tokens import ACCESS_TOKEN_TYPE, BEARER, DPOP, TokenResponse, access_token_claims, lifetime_of
+from keys.jws import base64url
 
 
 def random_jti() -> str:
     """A fresh token id of 128 random bits (RFC 7519 §4.1.7)."""
-    return secrets.token_urlsafe(16)
+    return base64url(os.urandom(16)).decode()
 
 
 @dataclass(frozen=True, slots=True)

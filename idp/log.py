@@ -130,7 +130,7 @@ class AccessLog:
             "route": route,
             "method": method,
             "status": status,
-            "ms": round(seconds * 1000, 2),
+            "ms": int(seconds * 100_000) / 100,
             "source": origin.source,
             "request_id": origin.request_id,
         }

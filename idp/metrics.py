@@ -48,8 +48,8 @@ class Metrics:
         )
         # Looking up what belongs to labels takes longer than counting.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._issued_by: dict[str, Counter] = {}
         self._waiting: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
+        self._just_issued: defaultdict[str, int] = defaultdict(int)
         self._issued = Counter("idp_tokens_issued", "Access tokens issued.", ["grant_type"], registry=registry)
         self._refused = Counter("idp_tokens_refused", "Token requests refused.", ["error"], registry=registry)
         self._hashes = Gauge(
@@ -69,8 +69,15 @@ class Metrics:
         """Counts an answer, whoever asked, when there is time for it: `flush` counts many in a fraction of the time."""
         self._waiting[route, method, status].append(seconds)
 
+    def token_issued(self, grant_type: str) -> None:
+        """Counts a token, likewise."""
+        self._just_issued[grant_type] += 1
+
     def flush(self) -> None:
-        """Counts the answers that wait."""
+        """Counts what waits."""
+        issued, self._just_issued = self._just_issued, defaultdict(int)
+        for grant_type, count in issued.items():
+            self._issued.labels(grant_type).inc(count)
         waiting, self._waiting = self._waiting, defaultdict(list)
         for (route, method, status), taken in waiting.items():
             requests, histogram = self._children(route, method, status)
@@ -84,11 +91,6 @@ class Metrics:
             children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
             self._answers[route, method, status] = children
         return children
-
-    def token_issued(self, grant_type: str) -> None:
-        if grant_type not in self._issued_by:
-            self._issued_by[grant_type] = self._issued.labels(grant_type)
-        self._issued_by[grant_type].inc()
 
     def token_refused(self, error: str) -> None:
         self._refused.labels(error).inc()

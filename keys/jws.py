@@ -1,14 +1,16 @@
 """JWS compact serialisation (RFC 7515 §3.1), written out: on the way of every token it is all there is besides RSA."""
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping
 
 import orjson
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
 
 def base64url(data: bytes) -> bytes:
     """Base64url without padding (RFC 7515 §2)."""
-    return urlsafe_b64encode(data).rstrip(b"=")
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)
 
 
 def header_segment(*, alg: str, kid: str, typ: str) -> bytes:

@@ -77,6 +77,7 @@ class Keyring:
         self._signers: dict[str, Sign] = {}
         self._headers: dict[tuple[str, str], bytes] = {}
         self._jwks: JwkSet | None = None
+        self._latest: StoredKey | None = None  # the one that was found last
 
     @property
     def keys(self) -> Sequence[StoredKey]:
@@ -94,7 +95,7 @@ class Keyring:
         """
         keys = tuple(keys)
         self._signers = dict(self._opened(keys, self._phase_time(now)))
-        self._read_at = now
+        self._read_at, self._latest = now, None
         if keys != self._keys:
             self._keys, self._jwks, self._headers = keys, None, {}
 
@@ -137,10 +138,14 @@ class Keyring:
         if now - self._read_at > self._bounds.offline:
             raise NoSigningKeyError(f"The key table was not read for {now - self._read_at:.0f} s.")
         at = self._phase_time(now)
-        for key in self._keys:
-            if key.lifetime.phase(at) is Phase.SIGNING and key.kid in self._signers:
-                return key
-        raise NoSigningKeyError("No key signs now.")
+        if self._latest is None or not self._signs(self._latest, at):
+            self._latest = next((key for key in self._keys if self._signs(key, at)), None)
+        if self._latest is None:
+            raise NoSigningKeyError("No key signs now.")
+        return self._latest
+
+    def _signs(self, key: StoredKey, at: float) -> bool:
+        return key.lifetime.phase(at) is Phase.SIGNING and key.kid in self._signers
 
     async def sign(self, claims: Mapping[str, object], *, typ: str, now: float) -> tuple[str, str]:
         """A compact JWS by the key that signs at `now`, and the kid of that key. Raises NoSigningKeyError.

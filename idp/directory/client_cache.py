@@ -73,19 +73,24 @@ class _Kept(Generic[T]):
         self._reads = reads
         self._offline = offline
         self._ticker = ticker
-        self._value: T
+        self.value: T
         self._read_at = float("-inf")
         self._reading: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
         """Raises DatabaseUnavailable when it is not known well enough."""
-        if self._age < FRESH:
-            return self._value
+        if self.is_fresh:
+            return self.value
         reading = self._reading or self._start_reading()
         await asyncio.wait([reading], timeout=self._reads.patience(reading) if self._will_do else None)
         if self._will_do and (not reading.done() or isinstance(reading.exception(), DatabaseUnavailable)):
-            return self._value
+            return self.value
         return await asyncio.shield(reading)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether `value` is to be taken as it is."""
+        return self._ticker() - self._read_at < FRESH
 
     @property
     def _age(self) -> float:
@@ -102,9 +107,9 @@ class _Kept(Generic[T]):
 
     async def _read_again(self) -> T:
         since = self._ticker()
-        self._value = await self._read()
+        self.value = await self._read()
         self._read_at = since
-        return self._value
+        return self.value
 
     def _finish_reading(self, _: "asyncio.Task[T]") -> None:
         self._reading = None
@@ -123,9 +128,13 @@ class ClientCache:
 
     async def find(self, client_id: str) -> Client | None:
         """The client, at most `FRESH` old. Raises DatabaseUnavailable when it is not known well enough."""
+        kept = self._known.get(client_id)
+        if kept is not None and kept.is_fresh:
+            self._known.move_to_end(client_id)
+            return kept.value
         if not client_id.isascii() or not client_id.isprintable():
             return None  # no client is registered under such an id, and PostgreSQL cannot even be asked for some
-        kept = self._known.get(client_id) or self._asked.get(client_id)
+        kept = kept or self._asked.get(client_id)
         if kept is None:
             kept = self._asked[client_id] = self._keep(partial(self._read, client_id))
         client = await kept.get()

@@ -1,7 +1,8 @@
 """The body of a request, read within a bound."""
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from idp.endpoints.fields import field_values
 from idp.protocol.errors import InvalidRequestError
 
 MAX_BODY = 64 * 1024
@@ -10,23 +11,25 @@ MAX_BODY = 64 * 1024
 
 def media_type(request: Request) -> str:
     """What the body says that it is, without parameters and in lower case (RFC 9110 §8.3.1)."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = field_values(request, b"content-type")
+    return given[0].partition(";")[0].strip().lower() if given else ""
 
 
 async def read_body(request: Request) -> bytes:
     """The body. Raises InvalidRequestError, with status 413 as soon as it is too long."""
-    if int(request.headers.get("content-length") or 0) > MAX_BODY:
+    given = field_values(request, b"content-length")
+    if given and int(given[0] or 0) > MAX_BODY:
         raise _too_large()
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise _too_large()
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise InvalidRequestError("The request ended before its body was complete.") from None
-    return b"".join(chunks)
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequestError("The request ended before its body was complete.")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return body
 
 
 def _too_large() -> InvalidRequestError:

@@ -10,6 +10,7 @@ from idp.directory.client_assertions import ClientAssertions
 from idp.directory.client_cache import ClientCache
 from idp.endpoints.answers import oauth_error_answer
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.fields import field_values
 from idp.endpoints.form import Form, parse_form
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Origin
@@ -23,6 +24,7 @@ from idp.protocol.errors import (
     TemporarilyUnavailableError,
 )
 from idp.protocol.ports import Audit, Clock
+from idp.protocol.record import record
 from idp.protocol.signed_jwt import RefusedJwt, SignedJwt
 from idp.store.database import DatabaseUnavailable
 from keys.keyring import NoSigningKeyError
@@ -52,7 +54,7 @@ async def answered(work: Awaitable[Response], refused: Refused = lambda _: None)
     return oauth_error_answer(refusal)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientRequest:
     """A request that was read, of a client that was authenticated."""
 
@@ -117,7 +119,7 @@ class ClientRequests:
 
 def _authorization(request: Request) -> str | None:
     """The one Authorization header. Two are two authentications in one request (§2.3)."""
-    given = request.headers.getlist("authorization")
+    given = field_values(request, b"authorization")
     if len(given) > 1:
         raise InvalidRequestError("The request has more than one Authorization header.")
     return given[0] if given else None

@@ -1,9 +1,10 @@
 """What every request and every answer carries: a request id, safe headers, a log line, a measurement."""
 
 import logging
-import secrets
+import os
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -58,9 +59,13 @@ OBSERVE = "idp.observe"
 """Where the state of the lifespan has the `observe` of what hears of answers, for those that a server gives itself."""
 
 
+_REQUEST_IDS = random.Random()
+os.register_at_fork(after_in_child=_REQUEST_IDS.seed)
+
+
 def new_origin(client: tuple[str, int] | None) -> Origin:
     """Of a request that comes from this address, which a Unix socket does not have."""
-    return Origin(client[0] if client else "local", secrets.token_hex(8))
+    return Origin(client[0] if client else "local", f"{_REQUEST_IDS.getrandbits(64):016x}")
 
 
 def refused(scope: Scope, status: int) -> Origin:
@@ -91,12 +96,21 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         origin = scope.setdefault("idp.origin", new_origin(scope.get("client")))
-        await _Exchange(self, scope, send, origin).run(self._app, receive)
+        exchange = _Exchange(self, scope, send, origin)
+        try:
+            await self._app(scope, receive, exchange.send)
+        except Exception:
+            log.exception("unhandled error", extra={"request_id": origin.request_id, "route": exchange.route})
+            await exchange.fail()
+        finally:
+            exchange.conclude()
 
     def headers(self, given: HeaderList, request_id: str) -> HeaderList:
         """The answer's headers: its own, and those that it leaves to us."""
-        policy = () if any([name == b"content-security-policy" for name, _ in given]) else (_CSP,)  # noqa: C419 - faster
-        return [*given, *self._defaults, *policy, (b"x-request-id", request_id.encode())]
+        headers = [*given, *self._defaults, (b"x-request-id", request_id.encode())]
+        if b"content-security-policy" not in [name for name, _ in given]:
+            headers.append(_CSP)
+        return headers
 
     def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin) -> None:
         for observer in self._observers:
@@ -114,24 +128,18 @@ class _Exchange:
         self._status = 0
         self._started = time.perf_counter()
 
-    async def run(self, app: ASGIApp, receive: Receive) -> None:
-        try:
-            await app(self._scope, receive, self.send)
-        except Exception:
-            log.exception("unhandled error", extra={"request_id": self._origin.request_id, "route": self._route})
-            if self._status == 0:
-                await self._answer_500()
-        finally:
-            self._conclude()
-
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Sends on what the application sends."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message["headers"] = self._envelope.headers(message["headers"], self._origin.request_id)
-        await self._send(message)
+        return self._send(message)
 
-    async def _answer_500(self) -> None:
-        """The unknown is never shown: only the id under which the log has it."""
+    async def fail(self) -> None:
+        """Answers 500, unless the answer has begun. The unknown is never shown: only the id under which the log has
+        it."""
+        if self._status:
+            return
         detail = "The service failed; its operator finds the cause in the log under this request id."
         body = problem_body(500, detail, self._origin.request_id)
         headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
@@ -139,20 +147,18 @@ class _Exchange:
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
-    def _conclude(self) -> None:
+    def conclude(self) -> None:
+        """Tells the observers how it ended."""
         seconds = time.perf_counter() - self._started
         status = self._scope.get("idp.refused", self._status)
-        self._envelope.observe(self._route, self._method, status, seconds, self._origin)
+        method = self._scope["method"]
+        method = method if method in _METHODS else OTHER
+        self._envelope.observe(self.route, method, status, seconds, self._origin)
 
     @property
-    def _route(self) -> str:
+    def route(self) -> str:
         route = self._scope.get("route")
         return route.path if isinstance(route, Route) else OTHER
-
-    @property
-    def _method(self) -> str:
-        method: str = self._scope["method"]
-        return method if method in _METHODS else OTHER
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

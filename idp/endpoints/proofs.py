@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.fields import field_values
 from idp.protocol.audit import AuditEvent
 from idp.protocol.dpop import NONCE_LIFETIME, Nonces, is_old
 from idp.protocol.errors import InvalidDPoPProofError, UseDPoPNonceError
@@ -51,7 +52,7 @@ class Proofs:
 
         Raises InvalidDPoPProofError, UseDPoPNonceError or DatabaseUnavailable.
         """
-        given = request.headers.getlist("dpop")
+        given = field_values(request, b"dpop")
         if not given:
             return UNPROVED
         if len(given) > 1:

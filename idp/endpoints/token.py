@@ -32,6 +32,7 @@ from idp.protocol.errors import (
     UnsupportedGrantTypeError,
 )
 from idp.protocol.ports import Audit, Record
+from idp.protocol.record import changed
 from idp.protocol.tokens import TokenResponse
 
 EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError, TooManyActorsError)
@@ -78,10 +79,10 @@ class TokenEndpoint:
         )
         if isinstance(outcome, OAuth2Error):
             raise outcome
-        response = await self.issuer.issue(replace(outcome, dpop_jkt=proved.jkt) if proved.jkt else outcome)
+        response = await self.issuer.issue(changed(outcome, dpop_jkt=proved.jkt) if proved.jkt else outcome)
         record(_issued(outcome, response, grant.grant_type, asked))
         self.metrics.token_issued(grant.grant_type)
-        return json_answer(response.body(), headers={**_UNCACHED, **proved.headers})
+        return json_answer(response.body(), headers={**_UNCACHED, **proved.headers} if proved.headers else _UNCACHED)
 
     def _default_client(self, form: Form) -> ClientCredentials | None:
         """A password request that names no client is the default client's, if there is one."""

@@ -1,12 +1,11 @@
 """The refresh token grant (RFC 6749 §6): rotation with reuse detection (RFC 9700 §4.14.2, R11), for every client."""
 
-from dataclasses import replace
-
 from idp.protocol.audience import granted_audience
 from idp.protocol.authorization import Authorization, TokenRequest
 from idp.protocol.client import ADMIN_SCOPE
 from idp.protocol.errors import InvalidTargetError, OAuth2Error
 from idp.protocol.ports import Ports
+from idp.protocol.record import changed
 from idp.protocol.scope import granted_scope
 
 
@@ -36,4 +35,4 @@ class RefreshTokenGrant:
         audience = tuple(value for value in granted.audience if value in (*client.audiences, self._issuer))
         if not audience:
             return InvalidTargetError("This client may not have tokens any more for what was granted.")
-        return replace(granted, scope=scope, audience=audience)
+        return changed(granted, scope=scope, audience=audience)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from idp.protocol.authorization import Origin
+from idp.protocol.record import record
 
 Outcome = Literal["success", "refused", "failure"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuditEvent:
     """One line of the audit log.
 

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from idp.protocol.client import Client
 from idp.protocol.errors import InvalidRequestError
+from idp.protocol.record import record
 from idp.protocol.status import Status
 from idp.protocol.user import User
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Where a request comes from: the peer's address (behind trusted proxies, the one they report) and its id."""
 
@@ -19,7 +20,7 @@ class Origin:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenRequest:
     """A token request of an authenticated client (RFC 6749 §3.2). Empty parameters count as absent.
 
@@ -70,7 +71,7 @@ class Exchange:
     issued_token_type: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authorization:
     """What a grant allows: the issuer turns it into tokens. Without a person, the client acts for itself.
 

@@ -1,13 +1,14 @@
 """How a client says who it is at the token, revocation and introspection endpoints (RFC 6749 §2.3)."""
 
-import base64
+import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote_plus
 
 from idp.protocol.assertion import CLIENT_ASSERTION_TYPE
 from idp.protocol.client import PRIVATE_KEY_JWT, Client, ClientSecret, secret_digest
 from idp.protocol.errors import InvalidClientError, InvalidRequestError
+from idp.protocol.record import record
 from idp.protocol.signed_jwt import RefusedJwt, SignedJwt, read_jwt
 
 METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, "none")
@@ -16,7 +17,7 @@ METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, "none")
 _STRANGER = Client("", "", "client_secret_basic", frozenset(), secrets=(ClientSecret(secret_digest("")),))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientCredentials:
     """What a request presented; `method` is the one it used, whatever the client is registered for.
 
@@ -83,9 +84,10 @@ def _basic(authorization: str | None) -> ClientCredentials | None:
     if scheme.lower() != "basic":
         raise InvalidClientError("Unknown Authorization scheme at this endpoint; use Basic.")
     try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+        decoded = binascii.a2b_base64(encoded.strip(), strict_mode=True).decode()
         client_id, colon, secret = decoded.partition(":")
-        client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+        if "%" in decoded or "+" in decoded:
+            client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except ValueError:
         raise InvalidClientError("The Authorization header is not well formed.") from None
     if not colon or "\0" in client_id + secret:

@@ -1,10 +1,11 @@
 """The claims of an access token (RFC 9068 §2.2) and the answer that carries it (RFC 6749 §5.1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from idp.protocol.authorization import Authorization
 from idp.protocol.errors import InvalidRequestError
+from idp.protocol.record import record
 from idp.protocol.status import Status
 
 BEARER, DPOP = "Bearer", "DPoP"
@@ -75,7 +76,7 @@ def _claims_of_person(authorization: Authorization) -> dict[str, Any]:
     return claims
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenResponse:
     """A successful answer (RFC 6749 §5.1), to an exchange with `issued_token_type` (RFC 8693 §2.2.1). `jti` and `kid`
     are for the audit log."""
