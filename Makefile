@@ -4,9 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# The first interpreter that is new enough; `make PYTHON=/path/to/python3` overrides it.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Another one than requirements/find-python would take.
+PYTHON ?=
 
 .PHONY: help install run test check chaos interop bench format pins clean
 
@@ -63,9 +62,9 @@ define install
 endef
 
 $(VENV)/.venv: requirements/uv.txt
-	@test -n "$(PYTHON)" || { echo "idp needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Setting up $(VENV) with $(PYTHON) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@python="$(PYTHON)"; test -n "$$python" || python=$$(requirements/find-python); \
+	test -n "$$python" || { echo "idp needs Python 3.11 or later: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	echo "Setting up $(VENV) with $$python ..."; $$python -m venv $(VENV)
 	@$(PIP) install --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
 
