@@ -118,7 +118,7 @@ class AccessLog:
         self._line = LINES[log_format]
         self._is_on = logging.getLevelName(level) <= logging.INFO
         self._interval = interval
-        self._waiting: list[tuple[float, Details]] = []
+        self._waiting: list[tuple[float, str, str, int, float, Origin]] = []
 
     def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin) -> None:
         """Writes the answer down, a moment later."""
@@ -126,6 +126,14 @@ class AccessLog:
             return
         if not self._waiting:
             asyncio.get_running_loop().call_later(self._interval, self.flush)
+        self._waiting.append((time.time(), route, method, status, seconds, origin))
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        waiting, self._waiting = self._waiting, []
+        sys.stderr.write("".join([self._told(*answer) for answer in waiting]))
+
+    def _told(self, at: float, route: str, method: str, status: int, seconds: float, origin: Origin) -> str:
         details = {
             "route": route,
             "method": method,
@@ -134,13 +142,7 @@ class AccessLog:
             "source": origin.source,
             "request_id": origin.request_id,
         }
-        self._waiting.append((time.time(), details))
-
-    def flush(self) -> None:
-        """Writes what waits."""
-        waiting, self._waiting = self._waiting, []
-        lines = [self._line(at, "info", "idp.access", "request", details) + "\n" for at, details in waiting]
-        sys.stderr.write("".join(lines))
+        return self._line(at, "info", "idp.access", "request", details) + "\n"
 
 
 def _dumped(line: dict[str, object]) -> str:

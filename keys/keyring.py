@@ -12,7 +12,7 @@ import orjson
 from keys import jws
 from keys.algorithms import ALGORITHMS, Sign
 from keys.jwk import PublicJwk, load_signer
-from keys.schedule import PRIVATE_PHASES, PUBLIC_PHASES, Phase, ScheduledKey
+from keys.schedule import PRIVATE_PHASES, PUBLIC_PHASES, ScheduledKey
 from keys.sealing import Sealed, Sealer, UnknownSealingKeyError, UnsealError
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class Keyring:
         return self._latest
 
     def _signs(self, key: StoredKey, at: float) -> bool:
-        return key.lifetime.phase(at) is Phase.SIGNING and key.kid in self._signers
+        return key.lifetime.signs(at) and key.kid in self._signers
 
     async def sign(self, claims: Mapping[str, object], *, typ: str, now: float) -> tuple[str, str]:
         """A compact JWS by the key that signs at `now`, and the kid of that key. Raises NoSigningKeyError.
