@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.answers import unavailable
+from idp.endpoints.answers import Answer, unavailable
 from idp.endpoints.envelope import origin_of
+from idp.endpoints.fields import field_values
 from idp.protocol.ports import Clock
 from idp.signing.readers import JwksReaders
 from keys.keyring import Keyring, NoSigningKeyError
@@ -27,19 +28,20 @@ class JwksEndpoint:
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
         headers = {"Cache-Control": f"public, max-age={self.keyring.max_age(now)}, must-revalidate", "ETag": jwks.etag}
-        current = is_current(request.headers.get("if-none-match"), jwks.etag)
+        conditions = field_values(request, b"if-none-match")
+        current = bool(conditions) and is_current(", ".join(conditions), jwks.etag)
         self.readers.saw(reader_name(request), jwks.keys[-1]["kid"], confirmed=current)
         if current:
             return Response(status_code=304, headers=headers)
-        return Response(jwks.body, headers=headers, media_type="application/json")
+        return Answer(jwks.body, 200, headers, "application/json")
 
 
 def reader_name(request: Request) -> str:
     """Who reads: the name that it gives itself with `?verifier=`, else its software and where it comes from."""
     name = request.query_params.get("verifier") if request.scope["query_string"] else None
     if not name:
-        agent = request.headers.get("user-agent", "unknown software")
-        name = f"{agent[:80]} at {origin_of(request.scope).source}"
+        agents = field_values(request, b"user-agent")
+        name = f"{agents[0][:80] if agents else 'unknown software'} at {origin_of(request.scope).source}"
     name = name[:120]
     return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
 
