@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from idp.endpoints.dispatch import Dispatch, places
+from idp.endpoints.dispatch import Dispatch, Refusals, places
 
 
 class Refusal(Exception):  # noqa: N818 - as what it stands for
@@ -59,7 +59,7 @@ ROUTES = [
     Route("/refusing", refusing),
     Route("/failing", failing),
 ]
-REFUSALS = {Refusal: on_refusal}
+REFUSALS: Refusals = {Refusal: on_refusal}
 
 STARLETTE = Starlette(routes=ROUTES, exception_handlers=REFUSALS)
 DISPATCH = Dispatch(STARLETTE, places(ROUTES), REFUSALS)
