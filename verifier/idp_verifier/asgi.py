@@ -30,6 +30,16 @@ def _header(scope: Request, name: str) -> list[str]:
     return values
 
 
+def _authorization(scope: Request) -> bytes | None:
+    found: bytes | None = None
+    for field, value in scope["headers"]:
+        if field == b"authorization":
+            if found is not None:
+                return None
+            found = value
+    return found
+
+
 def _target(scope: Request) -> Target:
     # What opens a WebSocket is a GET by http or https (RFC 6455 §4.1).
     method, scheme = scope.get("method", "GET"), scope.get("scheme", "http").replace("ws", "http")
@@ -38,7 +48,7 @@ def _target(scope: Request) -> Target:
     return Target(method, f"{scheme}://{''.join(_header(scope, 'host'))}", path)
 
 
-ASGI = Gateway(_method, _header, _target)
+ASGI = Gateway(_method, _header, _authorization, _target)
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 

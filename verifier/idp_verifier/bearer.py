@@ -49,11 +49,13 @@ class Gateway:
     """How a request is read: by functions, so that it costs no object of its own.
 
     `method` is CONNECT for a WebSocket (RFC 8441 §4); `header` gives the values of the fields of one name, which
-    is written in lower case; `target` is what the request says of itself, its Host header included.
+    is written in lower case; `authorization` is the value of the one Authorization field, as the server has it, or None
+    unless there is exactly one; `target` is what the request says of itself, its Host header included.
     """
 
     method: Callable[[Request], str]
     header: Callable[[Request, str], list[str]]
+    authorization: Callable[[Request], str | bytes | None]
     target: Callable[[Request], Target]
 
 
@@ -138,6 +140,16 @@ class Bearer:
             problem = "the token must be presented by the scheme DPoP, with a proof"
             raise self._challenged(401, problem, DPOP, error="invalid_token", error_description=problem)
         return token, None
+
+    def sole_bearer(self, request: Request, token: str) -> str | bytes | None:
+        """The Authorization field, if it is all that has let in the bearer of `token`.
+
+        It must be written as everybody writes it: otherwise one token would have any number of fields, with more and
+        more spaces, to fill a memory with.
+        """
+        field = self.gateway.authorization(request)
+        text = field.decode("latin-1") if isinstance(field, bytes) else field
+        return field if self.cookie is None and text == f"{BEARER} {token}" else None
 
     def is_silent(self, request: Request) -> bool:
         """Whether a request has no Authorization header, be there a cookie or not."""

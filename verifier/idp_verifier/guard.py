@@ -45,9 +45,14 @@ class Guard:
             base_url = resource.origin
         self.bearer = Bearer(gateway, cookie, resource, base_url and base_url.rstrip("/"))
         self._verifier = verifier
+        self._passes = verifier.passes()
+        self._authorization = gateway.authorization
 
     async def admit(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """The claims of a request's token, if it holds all of `scopes` and its user has `role`. Raises Refusal."""
+        known = self.admit_at_once(request, scopes, role)
+        if known is not None:
+            return known
         token, proof = self.bearer.credentials(request)
         try:
             claims = await self._verifier.verify(token, proof)
@@ -58,6 +63,9 @@ class Guard:
 
     def admit_sync(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """As `admit`, for code without an event loop."""
+        known = self.admit_at_once(request, scopes, role)
+        if known is not None:
+            return known
         token, proof = self.bearer.credentials(request)
         try:
             claims = self._verifier.verify_sync(token, proof)
@@ -68,13 +76,19 @@ class Guard:
 
     def admit_at_once(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims | None:
         """As `admit`, but None if something has to be fetched first: then nothing was decided, so ask `admit`."""
+        known = self._passes.claims(self._authorization(request), scopes, role)
+        if known is not None:
+            return known
         token, proof = self.bearer.credentials(request)
         try:
             claims = self._verifier.verify_at_once(token, proof)
         except VerificationError as error:
             raise self.bearer.refusal_of(error, proof) from error
-        if claims is not None:
-            self.bearer.demand(claims, scopes, role, proof)
+        if claims is None:
+            return None
+        self.bearer.demand(claims, scopes, role, proof)
+        if proof is None and (field := self.bearer.sole_bearer(request, token)) is not None:
+            self._passes.add(field, token)
         return claims
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -26,6 +26,8 @@ _RSA_BITS = range(2048, 8192 + 1)
 # FIPS 186-5 §5.1 bounds e from below; OpenSSL refuses e above 64 bits for moduli of more than 3072 bits.
 _RSA_EXPONENTS = range(65537, 2**64, 2)
 
+_SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+"""What stands before a SHA-256 digest: RFC 8017 §9.2, note 1."""
 _P256_OCTETS = 32
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -138,22 +140,42 @@ def _demand_strong_rsa(bits: int, exponent: int) -> None:
         raise InvalidKey("the RSA exponent is even, or out of range")
 
 
-def _rsa_check(key: PublicKey, scheme: padding.AsymmetricPadding) -> Check:
+def _strong_rsa(key: PublicKey) -> rsa.RSAPublicKey:
     if not isinstance(key, rsa.RSAPublicKey):
         raise InvalidKey("the alg does not fit the key")
     _demand_strong_rsa(key.key_size, key.public_numbers().e)
-    # hashlib's digest, since cryptography takes a microsecond longer to set up its own
-    verify, hashed = key.verify, Prehashed(SHA256())
-    return lambda signature, signing_input: verify(signature, sha256(signing_input).digest(), scheme, hashed)
+    return key
+
+
+# Both by hashlib's digest, since cryptography takes a microsecond longer to set up its own.
 
 
 def _rs256(key: PublicKey) -> Check:
-    return _rsa_check(key, padding.PKCS1v15())
+    """RSASSA-PKCS1-v1_5, as RFC 8017 §8.2.2 has it: what was signed is made anew, and compared as a whole.
+
+    cryptography's `verify` does that too, two microseconds slower. Its `recover` undoes the operation (step 2) and, in
+    OpenSSL, takes off `00 01 FF..FF 00`, to the letter (§9.2). What is left has to be the one DigestInfo with its NULL,
+    and has as many octets as that; so there was one count of FF that fits, and the whole block is the one that signing
+    makes. Nothing of it is parsed, which is what forgeries live on. The size (step 1) is left to the caller: OpenSSL
+    would take a number without its leading zeros.
+    """
+    public_key = _strong_rsa(key)
+    recover, scheme, size = public_key.recover_data_from_signature, padding.PKCS1v15(), (public_key.key_size + 7) // 8
+
+    def check(signature: bytes, signing_input: bytes) -> None:
+        if len(signature) != size:
+            raise ValueError("the signature is not of the size of the modulus")
+        if recover(signature, scheme, None) != _SHA256_DIGEST_INFO + sha256(signing_input).digest():
+            raise InvalidSignature
+
+    return check
 
 
 def _ps256(key: PublicKey) -> Check:
     # RFC 7518 §3.5: MGF1 with the same hash, and a salt of the hash's size
-    return _rsa_check(key, padding.PSS(padding.MGF1(SHA256()), SHA256().digest_size))
+    verify, hashed = _strong_rsa(key).verify, Prehashed(SHA256())
+    scheme = padding.PSS(padding.MGF1(SHA256()), SHA256().digest_size)
+    return lambda signature, signing_input: verify(signature, sha256(signing_input).digest(), scheme, hashed)
 
 
 def _es256(key: PublicKey) -> Check:

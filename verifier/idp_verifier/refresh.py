@@ -56,6 +56,10 @@ class Copy(Generic[T]):
     def is_due(self, now: float) -> bool:
         return not 0 <= now - self.at < self.max_age * _DUE_AT
 
+    @property
+    def due_at(self) -> float:
+        return self.at + self.max_age * _DUE_AT
+
     def is_usable(self, now: float) -> bool:
         return now < self.until
 
@@ -81,15 +85,16 @@ class Outage:
 class Refresher(ABC, Generic[T]):
     """One document, for any number of threads and event loops at once.
 
-    Methods never block. Where there is something to wait for they return a future that ends, without a result
-    and never with an exception, when the fetch under way has ended; then ask again with `settled`.
+    `cached` is the last good copy, be it fresh or not. Methods never block. Where there is something to wait for they
+    return a future that ends, without a result and never with an exception, when the fetch under way has ended; then
+    ask again with `settled`.
     """
 
     def __init__(self, what: str, clock: Callable[[], float]) -> None:
         self._what = what
         self._clock = clock
         self._lock = threading.Lock()
-        self._cached: Copy[T] | None = None
+        self.cached: Copy[T] | None = None
         self._outage: Outage | None = None
         self._in_flight: Future[None] | None = None
         self._closed = False
@@ -104,7 +109,7 @@ class Refresher(ABC, Generic[T]):
 
     def fresh(self, now: float) -> T | None:
         """The document, if there is nothing to be said against its use."""
-        cached = self._cached
+        cached = self.cached
         return None if cached is None or cached.is_due(now) else cached.value
 
     def current(self) -> T | Future[None]:
@@ -114,7 +119,7 @@ class Refresher(ABC, Generic[T]):
         if fresh is not None:
             return fresh
         with self._lock:
-            cached, outage = self._cached, self._outage  # a fetch may have ended since the look above
+            cached, outage = self.cached, self._outage  # a fetch may have ended since the look above
             if (cached is not None and not cached.is_due(now)) or (outage is not None and outage.is_pausing(now)):
                 return self.settled()
             fetch = self._fetch()
@@ -125,7 +130,7 @@ class Refresher(ABC, Generic[T]):
 
     def settled(self) -> T:
         """The document to use after a wait, or in an outage. Raises Unavailable if there is none."""
-        cached, outage = self._cached, self._outage
+        cached, outage = self.cached, self._outage
         if cached is not None and cached.is_usable(self._clock()):
             return cached.value
         raise self._unavailable(outage.reason if outage else "the issuer is too slow, or the verifier is closed")
@@ -133,8 +138,8 @@ class Refresher(ABC, Generic[T]):
     def drop(self, value: T) -> None:
         """Forgets the document, if it is still `value`: it has turned out to be worth nothing."""
         with self._lock:
-            if self._cached is not None and self._cached.value is value:
-                self._cached = None
+            if self.cached is not None and self.cached.value is value:
+                self.cached = None
 
     def close(self) -> Future[None] | None:
         """No fetch begins from now on. Returns the one under way, if there is one."""
@@ -152,7 +157,7 @@ class Refresher(ABC, Generic[T]):
         return self._in_flight
 
     def _run(self, fetch: Future[None]) -> None:
-        cached, outage = self._cached, None
+        cached, outage = self.cached, None
         try:
             cached = self._refreshed(cached)
         except (FetchError, VerificationError) as problem:
@@ -160,7 +165,7 @@ class Refresher(ABC, Generic[T]):
         except Exception as defect:  # noqa: BLE001 - no defect may leave later requests waiting for ever
             outage = self._failed(repr(defect))
         with self._lock:
-            self._cached, self._outage, self._in_flight = cached, outage, None
+            self.cached, self._outage, self._in_flight = cached, outage, None
         fetch.set_result(None)
 
     def _failed(self, reason: str) -> Outage:

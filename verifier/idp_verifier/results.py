@@ -37,6 +37,7 @@ class ResultCache:
     """
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._half = size // 2
         self._young: dict[str, Verified] = {}
         self._old: dict[str, Verified] = {}

@@ -101,7 +101,7 @@ class KeySource(Refresher[KeySet]):
         if record.at > self._clock():  # then nobody knows how old they are, and they could outlive their time
             _log.warning("the keys in the file are not used: they are from the future")
             return
-        self._cached, self._jwks = copy, record.jwks
+        self.cached, self._jwks = copy, record.jwks
 
     def _unavailable(self, reason: str) -> KeysUnavailable:
         return KeysUnavailable(f"the issuer's keys are not available: {reason}")

@@ -18,6 +18,7 @@ from idp_verifier.fetch import Fetcher, demand_secure
 from idp_verifier.jws import text_of
 from idp_verifier.keyfile import KeyFile
 from idp_verifier.keyset import DEFAULT_LEEWAY, KeySet, authenticate
+from idp_verifier.passes import Passes
 from idp_verifier.results import ResultCache, Verified
 from idp_verifier.source import KeySource
 from idp_verifier.status import status_reference
@@ -145,6 +146,10 @@ class Verifier:
         if proof is None and verified.jkt is None:
             return verified.claims
         return self._confirmed(verified, token, proof)
+
+    def passes(self) -> Passes:
+        """A memory for one face, of what came to it; never more than `cache_size`."""
+        return Passes(self._results, self._source, self._clock)
 
     async def aclose(self) -> None:
         """Ends the background work. Verification goes on with the keys that are there."""

@@ -23,6 +23,10 @@ def _header(environ: Request, name: str) -> list[str]:
     return [] if value is None else [value]
 
 
+def _authorization(environ: Request) -> str | None:
+    return environ.get("HTTP_AUTHORIZATION")  # several are joined with commas, which are in no token
+
+
 def _target(environ: Request) -> Target:
     # The path comes decoded, as Latin-1 (PEP 3333), and is encoded as nearly everybody does it. A proof for a path
     # with an escaped slash, say, is refused: whether a "/" was one cannot be known here.
@@ -31,7 +35,7 @@ def _target(environ: Request) -> Target:
     return Target(_method(environ), origin, quote(path, safe=PCHAR, encoding="latin-1"))
 
 
-WSGI = Gateway(_method, _header, _target)
+WSGI = Gateway(_method, _header, _authorization, _target)
 
 
 class BearerMiddleware(Middleware[WSGIApplication]):

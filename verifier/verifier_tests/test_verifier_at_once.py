@@ -239,3 +239,39 @@ async def test_without_keys_it_is_nobodys_fault(ask: Ask, fake_issuer: FakeIssue
     fake_issuer.go_down()
     fake_issuer.clock.advance(100_000)
     assert (await ask(token)).status_code == 503
+
+
+async def test_the_last_seconds_are_counted_exactly(ask: Ask, fake_issuer: FakeIssuer) -> None:
+    token = fake_issuer.token(scope="read", exp=int(fake_issuer.clock.now) + 60)
+    await let_in(ask, token)
+    fake_issuer.clock.advance(89)  # the leeway is 30 s
+    await let_in(ask, token)
+    fake_issuer.clock.advance(1)
+    assert (await ask(token)).status_code == 401
+
+
+async def test_a_clock_set_back_ends_it(ask: Ask, fake_issuer: FakeIssuer) -> None:
+    now = int(fake_issuer.clock.now)
+    token = fake_issuer.token(scope="read", iat=now, nbf=now)
+    await let_in(ask, token)
+    fake_issuer.clock.advance(-31)
+    assert (await ask(token)).status_code == 401
+
+
+async def test_one_that_is_let_in_here_is_not_there_where_more_is_asked(
+    verifier: Verifier, fake_issuer: FakeIssuer
+) -> None:
+    auth = BearerAuth(verifier)
+
+    async def endpoint(_: Request) -> Response:
+        return PlainTextResponse("in")
+
+    doors = {"/": auth.requires("read"), "/more": auth.requires("read", "write"), "/all": auth.requires(role="admin")}
+    app = Starlette(routes=[Route(path, door(endpoint)) for path, door in doors.items()])
+    token = fake_issuer.token(scope="read", roles=["user"])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URI) as client:
+        for _ in range(2):
+            statuses = [
+                (await client.get(path, headers={"Authorization": f"Bearer {token}"})).status_code for path in doors
+            ]
+            assert statuses == [200, 403, 403]

@@ -17,6 +17,7 @@ Fields = list[tuple[str, str]]
 GATEWAY = Gateway(
     method=lambda request: str(request["method"]),
     header=lambda request, name: [value for field, value in request["fields"] if field == name],
+    authorization=lambda request: next((value for field, value in request["fields"] if field == "authorization"), None),
     target=lambda request: Target(str(request["method"]), OWN, "/"),
 )
 
