@@ -12,7 +12,7 @@ import httpx
 import psutil  # types-psutil is not among the pins
 import pytest
 
-from idp.cli import connection
+from idp.http import bounds
 from tests.conftest import CreateDatabase
 from tests.service import Service, running, settings_for
 
@@ -28,8 +28,8 @@ def impatient(create_database: CreateDatabase, migrated: str) -> Iterator[Servic
         create_database(migrated) as dsn,
         running(settings_for(dsn, log_level="INFO")) as service,
     ):
-        patch.setattr(connection, "REQUEST_SECONDS", 0.3)
-        patch.setattr(connection, "ANSWER_SECONDS", 0.3)
+        patch.setattr(bounds, "REQUEST_SECONDS", 0.3)
+        patch.setattr(bounds, "ANSWER_SECONDS", 0.3)
         yield service
 
 
@@ -356,7 +356,7 @@ class TestAnswersThatWait:
         async with wire(service) as wired:
             await wired.send((GET + b"\r\n") * 3_000)
             answers = await wired.rest()
-        assert statuses(answers) == [200] * (1 + connection.MAX_PIPELINED)
+        assert statuses(answers) == [200] * (1 + bounds.MAX_PIPELINED)
         assert answers.count(b"connection: close") == 1
 
     async def test_who_takes_nothing_is_left(self, impatient: Service) -> None:
