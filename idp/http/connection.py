@@ -5,7 +5,7 @@ What is refused before it becomes a request is answered like everything else, wi
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -54,16 +54,18 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._app = cast("ASGIApp", config.loaded_app)
         self._idle_seconds = config.timeout_keep_alive
-        self._state = server_state
+        self.state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = _parser(self)
         self._transport: asyncio.Transport
+        self.write: Callable[[bytes], None]
         self._server: tuple[str, int] | None = None
         self._client: tuple[str, int] | None = None
         self._is_draining = isinstance(server_state, State) and server_state.draining
         self._is_over = False  # what still comes is no request any more
         self._is_paused = False
+        self._host: bytes | None = None  # that was asked for last
         # the request that is coming in
         self._target = b""
         self._headers: list[Header] = []
@@ -81,13 +83,14 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
         self._server = _address(transport.get_extra_info("sockname"))
         self._client = _address(transport.get_extra_info("peername"))
-        cast("set[Connection]", self._state.connections).add(self)
+        cast("set[Connection]", self.state.connections).add(self)
         self._deadline.set(bounds.REQUEST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        cast("set[Connection]", self._state.connections).discard(self)
+        cast("set[Connection]", self.state.connections).discard(self)
         self._is_over = True
         self._deadline.clear()
         self._patience.clear()
@@ -103,25 +106,23 @@ class Connection(asyncio.Protocol):
             return
         self._piece = len(data)
         self._received += self._piece
-        self._parse(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._received = 0
+            self.data_received(self._head_without_upgrade() + data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self._refuse(400)
         if self._received and not self._is_over:
             self._await_the_rest()
-
-    def _parse(self, data: bytes) -> None:
-        while True:
-            try:
-                return self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = self._head_without_upgrade() + data[upgrade.args[0] :]
-            except httptools.HttpParserError:
-                return self._refuse(400)
 
     def _await_the_rest(self) -> None:
         """Has the application begin on what there is, and watches over what is not there yet."""
         if self._received > (bounds.MAX_REQUEST if self._incoming else bounds.MAX_HEAD):
             self._refuse(413 if self._incoming else 431)
             return
-        if self._incoming is not None:
+        if self._incoming is not None and not self._incoming.is_offered:
             self._offer(self._incoming)
         if self._since is None:
             self._since = self._loop.time()
@@ -154,18 +155,29 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self._headers
-        method, version, fields = parser.get_method(), parser.get_http_version(), dict(headers)
+        method, fields = parser.get_method(), dict(headers)
         if self._received + self._piece > bounds.MAX_HEAD and self._head_size > bounds.MAX_HEAD:
             self._refuse(431)
             raise _Enough
-        if method == b"CONNECT" or version not in _VERSIONS or not is_addressed(headers, fields, version):
+        keeps_alive = parser.should_keep_alive()
+        # Only in HTTP/1.1 is that so without a header (RFC 9112 §9.3), and to ask for the version takes its time.
+        version = "1.1" if keeps_alive and b"connection" not in fields else parser.get_http_version()
+        if method == b"CONNECT" or version not in _VERSIONS or not self._is_addressed(fields, version):
             self._refuse(400)
             raise _Enough
         if parser.should_upgrade():
             return
-        is_last = self._is_draining or version == "1.0" or not parser.should_keep_alive()
-        expects_continue = version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
+        is_last = self._is_draining or not keeps_alive or version == "1.0"
+        expects_continue = b"expect" in fields and version == "1.1" and fields[b"expect"].lower() == b"100-continue"
         self._incoming = Exchange(self, self._scope(method, version), expects_continue, is_last)
+
+    def _is_addressed(self, fields: Mapping[bytes, bytes], version: str) -> bool:
+        host = fields.get(b"host")
+        if host != self._host or host is None or len(fields) < len(self._headers):
+            if not is_addressed(self._headers, version):
+                return False
+            self._host = host
+        return True
 
     @property
     def _head_size(self) -> int:
@@ -198,8 +210,11 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # it is read again, without its Upgrade
             return
         self._incoming, self._received, self._since = None, 0, None
-        exchange.end_body()
-        self._offer(exchange)
+        exchange.is_whole = True
+        if exchange.is_offered:
+            exchange.tell()
+        else:
+            self._offer(exchange)
         if exchange.is_last or len(self._waiting) >= bounds.MAX_PIPELINED:
             self._end_after_answers()
             raise _Enough
@@ -208,8 +223,6 @@ class Connection(asyncio.Protocol):
 
     def _offer(self, exchange: Exchange) -> None:
         """To the application, in its turn."""
-        if exchange.is_offered:
-            return
         exchange.is_offered = True
         if self._exchange is None:
             self._start(exchange)
@@ -219,16 +232,8 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        running = self._state.tasks
-        exchange.task = task = self._loop.create_task(exchange.run(self._app, running))
-        running.add(task)
-
-    @property
-    def defaults(self) -> Sequence[Header]:
-        return self._state.default_headers
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        exchange.task = task = self._loop.create_task(exchange.run(self._app))
+        self.state.tasks.add(task)
 
     def answered(self, exchange: Exchange) -> None:
         if self._waiting and not exchange.is_last:
@@ -244,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def failed(self, exchange: Exchange) -> None:
         if not exchange.has_begun:
-            self.write(refusal(500, refused(exchange.scope, 500).request_id, self.defaults))
+            self.write(refusal(500, refused(exchange.scope, 500).request_id, self.state.default_headers))
         self._close()
 
     def _pause(self) -> None:
@@ -333,7 +338,7 @@ class Connection(asyncio.Protocol):
         if self._is_over:
             return
         incoming = self._incoming
-        if incoming is not None:
+        if incoming is not None and not incoming.is_offered:
             self._offer(incoming)  # has the application log and count it
         if self._exchange is not incoming and self._exchange is not None:
             if incoming is not None:
@@ -341,9 +346,9 @@ class Connection(asyncio.Protocol):
             self._end_after_answers()
             return
         if incoming is None:
-            self.write(refusal(status, self._observed(status), self.defaults))
+            self.write(refusal(status, self._observed(status), self.state.default_headers))
         elif self._exchange is incoming and not incoming.has_begun:
-            self.write(refusal(status, refused(incoming.scope, status).request_id, self.defaults))
+            self.write(refusal(status, refused(incoming.scope, status).request_id, self.state.default_headers))
         self._close()
 
     def _observed(self, status: int) -> str:

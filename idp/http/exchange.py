@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
+from uvicorn.server import ServerState
 
 from idp.endpoints.body import MAX_BODY
 from idp.endpoints.envelope import refused
@@ -23,11 +24,8 @@ class Line(Protocol):
     blocked: asyncio.Event | None
     """Set as soon as the client has taken enough of what was written; None while it takes all."""
 
-    @property
-    def defaults(self) -> Sequence[Header]:
-        """The headers that the server adds to each answer."""
-
-    def write(self, data: bytes, /) -> None: ...
+    state: ServerState
+    write: Callable[[bytes], None]
 
     def answered(self, exchange: "Exchange", /) -> None:
         """The answer is written."""
@@ -100,18 +98,15 @@ class Exchange:
             self._body += piece
         if len(self._body) > MAX_BODY:
             self._is_cut = True
-            self._tell()
-
-    def end_body(self) -> None:
-        self.is_whole = True
-        self._tell()
+            self.tell()
 
     def leave(self) -> None:
         """Nobody waits for the answer any more."""
         self.is_gone = True
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Whoever waits in `receive` that something has changed."""
         if self._news is not None:
             self._news.set()
 
@@ -143,18 +138,18 @@ class Exchange:
 
     # The answer
 
-    async def run(self, app: ASGIApp, running: set[asyncio.Task[None]]) -> None:
+    async def run(self, app: ASGIApp) -> None:
         """Has the application answer, whatever becomes of it."""
         try:
             await app(self.scope, self.receive, self.send)
-            if not self.is_over:
+            if not (self.is_answered or self.is_gone):
                 log.error("no answer", extra={"request_id": refused(self.scope, 500).request_id})
         except Exception:
             log.exception("unhandled error", extra={"request_id": refused(self.scope, 500).request_id})
         finally:
             if self.task is not None:
-                running.discard(self.task)
-            if not self.is_over:
+                self._line.state.tasks.discard(self.task)
+            if not (self.is_answered or self.is_gone):
                 self._line.failed(self)
 
     async def send(self, message: Message) -> None:
@@ -172,7 +167,7 @@ class Exchange:
             raise RuntimeError(f"This is not the moment for {kind}")
 
     def _start(self, status: int, headers: Iterable[Header]) -> None:
-        self._head, length, is_last = rendered(status, [*self._line.defaults, *headers])
+        self._head, length, is_last = rendered(status, [*self._line.state.default_headers, *headers])
         self._length = None if status == 204 else length  # RFC 9110 §8.6
         self._has_content = status not in _WITHOUT_CONTENT and self.scope["method"] != "HEAD"
         self.is_last = self.is_last or is_last
@@ -192,7 +187,8 @@ class Exchange:
         self._line.write(b"".join(pieces))
         if not more:
             self.is_answered = True
-            self._tell()
+            if self._news is not None:
+                self._news.set()
             self._line.answered(self)
 
     def _framed(self, size: int, more: bool) -> list[bytes]:
@@ -207,9 +203,7 @@ class Exchange:
             elif self.scope["http_version"] != "1.0":  # there the end of the connection has to do
                 self._is_chunked = True
                 lines.append(b"transfer-encoding: chunked\r\n")
-        if self.is_last:
-            lines.append(LAST)
-        lines.append(b"\r\n")
+        lines.append(LAST + b"\r\n" if self.is_last else b"\r\n")
         return lines
 
 

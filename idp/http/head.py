@@ -23,7 +23,7 @@ _STATUS_LINES = {
 _lines: dict[Header, bytes] = {}
 """Headers that were rendered before: nearly all are the same in each answer."""
 _MAX_LINES = 1024
-_MAX_VALUE = 512
+_MAX_LINE = 512
 _CHANGING = frozenset({b"x-request-id", b"location", b"etag"})
 """Headers that are hardly ever the same twice."""
 
@@ -48,14 +48,14 @@ def rendered(status: int, headers: Iterable[Header]) -> tuple[list[bytes], int |
                 is_last = True
                 continue
             line = _rendered(name, value)
-            if name not in _CHANGING:
+            if name not in _CHANGING and len(line) <= _MAX_LINE:
                 _remember(header, line)
         lines.append(line)
     return lines, length, is_last
 
 
 def _rendered(name: bytes, value: bytes) -> bytes:
-    if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+    if not (name in _CHANGING or _TOKEN.fullmatch(name)) or not (value.isalnum() or not _CONTROL.search(value)):
         raise ValueError(f"This is no header: {name!r}")
     return b"%b: %b\r\n" % (name, value)
 
@@ -69,5 +69,4 @@ def _length(value: bytes) -> int:
 def _remember(header: Header, line: bytes) -> None:
     if len(_lines) >= _MAX_LINES:
         _lines.clear()
-    if len(line) <= _MAX_VALUE:
-        _lines[header] = line
+    _lines[header] = line

@@ -1,7 +1,7 @@
 """Who is asked, and for what (RFC 9112 §3.2)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import httptools
 
@@ -11,13 +11,12 @@ _HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?")
 """RFC 9110 §7.2."""
 
 
-def is_addressed(headers: Sequence[Header], fields: Mapping[bytes, bytes], version: str) -> bool:
-    """Whether there is the one Host that an HTTP/1.1 request must have. `fields` are the headers, each name once."""
-    host = fields.get(b"host")
-    if host is None:
-        return version == "1.0"
-    is_repeated = len(fields) < len(headers) and sum(name == b"host" for name, _ in headers) > 1
-    return not is_repeated and _HOST.fullmatch(host) is not None
+def is_addressed(headers: Sequence[Header], version: str) -> bool:
+    """Whether there is the one Host that a request must have since HTTP/1.1."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return not hosts and version == "1.0"
+    return _HOST.fullmatch(hosts[0]) is not None
 
 
 def path_and_query(target: bytes) -> tuple[bytes, bytes]:
