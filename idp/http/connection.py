@@ -93,11 +93,11 @@ class Connection(asyncio.Protocol):
         cast("set[Connection]", self.state.connections).discard(self)
         self._is_over = True
         self._deadline.clear()
-        self._patience.clear()
         self._waiting.clear()
         self._leave()
         self.resume_writing()
-        del self._parser  # which refers to this connection, as this does to it
+        self._patience.clear()
+        del self._parser, self._deadline, self._patience  # each refers to this connection, as it does to them
 
     # What comes in
 

@@ -80,10 +80,6 @@ class Exchange:
         self._has_content = True
         self._is_chunked = False
 
-    @property
-    def is_over(self) -> bool:
-        return self.is_answered or self.is_gone
-
     # The request
 
     def take(self, piece: bytes) -> None:
@@ -113,20 +109,20 @@ class Exchange:
     async def receive(self) -> Message:
         """The body, in one piece; then that the client has gone, as soon as it has. Of a body that is longer than any
         that is read here there is only the beginning, and whoever asks for more is told that there is none."""
-        if not self._is_read:
-            while not (self.is_whole or self._is_cut or self.is_over):
-                self._invite()
-                await self._something_new()
-            if not self.is_over:
+        while not (self.is_answered or self.is_gone):
+            if self._is_read:
+                if self._is_cut:
+                    break
+            elif self.is_whole or self._is_cut:
                 self._is_read, body, self._body = True, self._body, b""
                 return {"type": "http.request", "body": bytes(body), "more_body": self._is_cut}
-        while not (self._is_cut or self.is_over):
+            self._invite()
             await self._something_new()
         return {"type": "http.disconnect"}
 
     def _invite(self) -> None:
         """Asks for the body, if the client waits for that (RFC 9110 §10.1.1)."""
-        if self._expects_continue and not (self._body or self.has_begun):
+        if self._expects_continue and not (self.is_whole or self._body or self.has_begun):
             self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects_continue = False
 
