@@ -161,7 +161,8 @@ class Connection(asyncio.Protocol):
             raise _Enough
         keeps_alive = parser.should_keep_alive()
         # Only in HTTP/1.1 is that so without a header (RFC 9112 §9.3), and to ask for the version takes its time.
-        version = "1.1" if keeps_alive and b"connection" not in fields else parser.get_http_version()
+        is_plain = keeps_alive and b"connection" not in fields and b"proxy-connection" not in fields
+        version = "1.1" if is_plain else parser.get_http_version()
         if method == b"CONNECT" or version not in _VERSIONS or not self._is_addressed(fields, version):
             self._refuse(400)
             raise _Enough

@@ -236,12 +236,19 @@ class TestPersistence:
     """RFC 9112 §9.3, §9.6."""
 
     @pytest.mark.parametrize(
-        ("version", "option"), [(b"1.1", b"close"), (b"1.1", b"x, Close"), (b"1.0", b"keep-alive"), (b"1.0", b"x")]
+        ("version", "option"),
+        [
+            (b"1.1", b"Connection: close"),
+            (b"1.1", b"Connection: x, Close"),
+            (b"1.0", b"Connection: keep-alive"),
+            (b"1.0", b"Proxy-Connection: keep-alive"),
+            (b"1.0", b"X: y"),
+        ],
     )
     async def test_the_connection_ends(self, url: str, app: App, version: bytes, option: bytes) -> None:
         """And what came behind the last request is none."""
         app.asked.clear()
-        request = b"GET /scope HTTP/%b\r\nHost: a\r\nConnection: %b\r\n\r\n" % (version, option)
+        request = b"GET /scope HTTP/%b\r\nHost: a\r\n%b\r\n\r\n" % (version, option)
         async with wire_to(url) as connection:
             await connection.send(request + b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
             answers = await connection.rest()
