@@ -5,7 +5,7 @@ What is refused before it becomes a request is answered like everything else, wi
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ from idp.http import bounds
 from idp.http.deadline import Deadline
 from idp.http.exchange import Exchange
 from idp.http.head import Header
+from idp.http.outflow import Outflow
 from idp.http.refusal import refusal
 from idp.http.target import is_addressed, path_and_query
 
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = _parser(self)
         self._transport: asyncio.Transport
-        self.write: Callable[[bytes], None]
+        self.outflow: Outflow
         self._server: tuple[str, int] | None = None
         self._client: tuple[str, int] | None = None
         self._is_draining = isinstance(server_state, State) and server_state.draining
@@ -77,13 +78,10 @@ class Connection(asyncio.Protocol):
         # the answers
         self._exchange: Exchange | None = None  # whose answer is on its way
         self._waiting: deque[Exchange] = deque()  # for their turn
-        self._patience = Deadline(self._loop, self._look_for_taking)
-        self._untaken = 0  # bytes that waited to be taken when that was looked at last
-        self.blocked: asyncio.Event | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.write = self._transport.write
+        self.outflow = Outflow(self._loop, self._transport)
         self._server = _address(transport.get_extra_info("sockname"))
         self._client = _address(transport.get_extra_info("peername"))
         cast("set[Connection]", self.state.connections).add(self)
@@ -95,9 +93,8 @@ class Connection(asyncio.Protocol):
         self._deadline.clear()
         self._waiting.clear()
         self._leave()
-        self.resume_writing()
-        self._patience.clear()
-        del self._parser, self._deadline, self._patience  # each refers to this connection, as it does to them
+        self.outflow.end()
+        del self._parser, self._deadline  # each refers to this connection, as it does to them
 
     # What comes in
 
@@ -250,7 +247,7 @@ class Connection(asyncio.Protocol):
 
     def failed(self, exchange: Exchange) -> None:
         if not exchange.has_begun:
-            self.write(refusal(500, refused(exchange.scope, 500).request_id, self.state.default_headers))
+            self.outflow.write(refusal(500, refused(exchange.scope, 500).request_id, self.state.default_headers))
         self._close()
 
     def _pause(self) -> None:
@@ -267,33 +264,16 @@ class Connection(asyncio.Protocol):
             self._deadline.set(bounds.REQUEST_SECONDS)
 
     def pause_writing(self) -> None:
-        self.blocked = asyncio.Event()
-        self._expect_taking()
+        self.outflow.pause()
 
     def resume_writing(self) -> None:
-        if self.blocked is not None:
-            self.blocked.set()
-            self.blocked = None
-        if not self._transport.is_closing():
-            self._patience.clear()
-
-    def _expect_taking(self) -> None:
-        """Gives up on a client that leaves its answers where they are."""
-        self._untaken = self._transport.get_write_buffer_size()
-        if self._untaken:
-            self._patience.set(bounds.ANSWER_SECONDS)
-
-    def _look_for_taking(self) -> None:
-        if self._transport.get_write_buffer_size() > self._untaken - bounds.ANSWER_BYTES:
-            self._transport.abort()
-        else:
-            self._expect_taking()
+        self.outflow.resume()
 
     # The end
 
     def drain(self) -> None:
-        """Has the answer to the last request, be it one of which some has come, say that it is the last (RFC 9112
-        §9.6)."""
+        """Has the answer to the last request say that it is the last (RFC 9112 §9.6): or to the next, if all are
+        answered."""
         self._is_draining = True
         if last := self._last:
             last.is_last = True
@@ -321,7 +301,7 @@ class Connection(asyncio.Protocol):
         self._deadline.clear()
         self._leave()
         self._transport.close()
-        self._expect_taking()
+        self.outflow.watch()
 
     def _leave(self) -> None:
         if self._exchange is not None:
@@ -347,9 +327,9 @@ class Connection(asyncio.Protocol):
             self._end_after_answers()
             return
         if incoming is None:
-            self.write(refusal(status, self._observed(status), self.state.default_headers))
+            self.outflow.write(refusal(status, self._observed(status), self.state.default_headers))
         elif self._exchange is incoming and not incoming.has_begun:
-            self.write(refusal(status, refused(incoming.scope, status).request_id, self.state.default_headers))
+            self.outflow.write(refusal(status, refused(incoming.scope, status).request_id, self.state.default_headers))
         self._close()
 
     def _observed(self, status: int) -> str:

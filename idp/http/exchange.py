@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 from idp.endpoints.body import MAX_BODY
 from idp.endpoints.envelope import refused
 from idp.http.head import LAST, Header, rendered
+from idp.http.outflow import Outflow
 
 log = logging.getLogger("idp.http")
 
@@ -21,11 +22,8 @@ _WITHOUT_CONTENT = frozenset({204, 304})
 class Line(Protocol):
     """What an exchange needs of its connection."""
 
-    blocked: asyncio.Event | None
-    """Set as soon as the client has taken enough of what was written; None while it takes all."""
-
     state: ServerState
-    write: Callable[[bytes], None]
+    outflow: Outflow
 
     def answered(self, exchange: "Exchange", /) -> None:
         """The answer is written."""
@@ -48,6 +46,7 @@ class Exchange:
         "_length",
         "_line",
         "_news",
+        "_outflow",
         "_sent",
         "has_begun",
         "is_answered",
@@ -69,6 +68,7 @@ class Exchange:
         self.is_answered = False
         self.has_begun = False  # some of the answer is written
         self._line = line
+        self._outflow = line.outflow
         self._expects_continue = expects_continue
         self._news: asyncio.Event | None = None
         self._body: bytes | bytearray = b""
@@ -123,7 +123,7 @@ class Exchange:
     def _invite(self) -> None:
         """Asks for the body, if the client waits for that (RFC 9110 §10.1.1)."""
         if self._expects_continue and not (self.is_whole or self._body or self.has_begun):
-            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._outflow.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects_continue = False
 
     async def _something_new(self) -> None:
@@ -150,8 +150,8 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Writes the answer, no faster than the client takes it: its head together with the first of its content."""
-        if self._line.blocked is not None:
-            await self._line.blocked.wait()
+        if self._outflow.blocked is not None:
+            await self._outflow.blocked.wait()
         if self.is_gone:
             return
         kind = message["type"]
@@ -180,7 +180,7 @@ class Exchange:
             pieces += _chunks(content, more)
         else:
             pieces.append(content)
-        self._line.write(b"".join(pieces))
+        self._outflow.write(b"".join(pieces))
         if not more:
             self.is_answered = True
             if self._news is not None:
