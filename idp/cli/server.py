@@ -12,7 +12,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from idp.cli.connection import Connection, State
+from idp.http.connection import Connection, State
 
 SERVER: dict[str, Any] = {
     "http": Connection,

@@ -5,16 +5,16 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urljoin
 
 import httpx
-import psutil  # types-psutil is not among the pins
 import pytest
 
-from idp.cli import connection
+from idp.http import bounds
 from tests.conftest import CreateDatabase
 from tests.service import Service, running, settings_for
+from tests.wire import statuses, wire
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 HEAD = b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -28,53 +28,9 @@ def impatient(create_database: CreateDatabase, migrated: str) -> Iterator[Servic
         create_database(migrated) as dsn,
         running(settings_for(dsn, log_level="INFO")) as service,
     ):
-        patch.setattr(connection, "REQUEST_SECONDS", 0.3)
-        patch.setattr(connection, "ANSWER_SECONDS", 0.3)
+        patch.setattr(bounds, "REQUEST_SECONDS", 0.3)
+        patch.setattr(bounds, "ANSWER_SECONDS", 0.3)
         yield service
-
-
-class Wire:
-    """A connection on which anything can be written."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, *pieces: bytes, pause: float = 0) -> None:
-        with contextlib.suppress(ConnectionError):
-            for piece in pieces:
-                self.writer.write(piece)
-                await self.writer.drain()
-                await asyncio.sleep(pause)
-
-    async def rest(self) -> bytes:
-        """All that comes until the other side ends the connection."""
-        received = b""
-        async with asyncio.timeout(15):
-            with contextlib.suppress(ConnectionError):
-                while piece := await self.reader.read(65536):
-                    received += piece
-        return received
-
-    @property
-    def is_open_there(self) -> bool:
-        """Whether the service still holds the connection."""
-        here, there = (self.writer.get_extra_info(name) for name in ("sockname", "peername"))
-        return any(
-            (it.laddr, it.raddr) == (there, here)
-            for it in psutil.net_connections("tcp4")
-            if it.status == psutil.CONN_ESTABLISHED
-        )
-
-
-@contextlib.asynccontextmanager
-async def wire(service: Service) -> AsyncIterator[Wire]:
-    port = int(service.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
 
 
 def assert_refused(answer: bytes, status: int) -> None:
@@ -356,7 +312,7 @@ class TestAnswersThatWait:
         async with wire(service) as wired:
             await wired.send((GET + b"\r\n") * 3_000)
             answers = await wired.rest()
-        assert statuses(answers) == [200] * (1 + connection.MAX_PIPELINED)
+        assert statuses(answers) == [200] * (1 + bounds.MAX_PIPELINED)
         assert answers.count(b"connection: close") == 1
 
     async def test_who_takes_nothing_is_left(self, impatient: Service) -> None:
@@ -384,7 +340,3 @@ async def asset(service: Service) -> bytes:
     found = re.search(r'src="([^"]+swagger-ui[^"]+)"', page)
     assert found is not None
     return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % urljoin("/docs", found[1]).encode()
-
-
-def statuses(answers: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
