@@ -14,6 +14,7 @@ from idp.cli import imported_for_good
 from idp.cli.output import explained, run
 from idp.cli.server import listen, run_in_process
 from idp.cli.workers import Workers
+from idp.http.accepting import Loads, Place
 from idp.settings import Settings
 from idp.store import schema
 
@@ -67,17 +68,23 @@ def _serve(configured: Settings, sockets: Sequence[socket.socket], workers: int)
     def announce() -> None:
         click.echo(f"idp: serving {configured.issuer} at http://{address} with {workers} worker(s)", err=True)
 
-    def work(ready: Callable[[], None]) -> int:
+    def work(ready: Callable[[], None], place: Place | None = None) -> int:
         with explained():
             # Read anew, for workers that replace others after SIGHUP: files with secrets may have changed.
             current, _ = settings.from_environment(os.environ)
             application = app.build(current, Parts.of(current, workers=workers))
-            return run_in_process(application, sockets, ready)
-
-    def work_in(slot: int, ready: Callable[[], None]) -> int:
-        metrics.count_in(slot)
-        return work(ready)
+            return run_in_process(application, sockets, ready, place)
 
     if workers == 1:
         return work(announce)
-    return Workers(workers, work_in, sockets=sockets, bury=metrics.forget_worker).run(announce)
+    loads = Loads()
+
+    def work_in(slot: int, ready: Callable[[], None]) -> int:
+        metrics.count_in(slot)
+        return work(ready, Place(loads, slot))
+
+    def bury(slot: int) -> None:
+        metrics.forget_worker(slot)
+        loads.forget(slot)
+
+    return Workers(workers, work_in, sockets=sockets, bury=bury).run(announce)

@@ -12,6 +12,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from idp.http.accepting import Accepting, Place
 from idp.http.connection import Connection, State
 
 SERVER: dict[str, Any] = {
@@ -33,14 +34,19 @@ _LAST_CALL = 0.5
 class _Server(uvicorn.Server):
     """Says so once it accepts requests, and ends without dropping those that are on their way."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], place: Place | None) -> None:
         super().__init__(config)
         self.server_state = self._state = State()
         self._announce = announce
+        self._place = place
+        self._accepting: Accepting | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets if self._place is None else [])
         if self.started:
+            if self._place is not None:
+                self._accepting = Accepting(sockets or (), self._place, self._state.connections, self._connection)
+                self._accepting.start()
             _settle_memory()
             self._announce()
 
@@ -56,6 +62,8 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
 
     async def _drain(self, sockets: Sequence[socket.socket]) -> None:
+        if self._accepting is not None:
+            self._accepting.stop()
         last = [connection for listening in sockets for connection in _waiting(listening)]
         for server in self.servers:
             server.close()
@@ -111,11 +119,13 @@ class _Lifespan:
             self.error = error
 
 
-def run_in_process(app: ASGIApp, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> int:
+def run_in_process(
+    app: ASGIApp, sockets: Sequence[socket.socket], announce: Callable[[], None], place: Place | None = None
+) -> int:
     """Serves until SIGTERM, SIGINT or, when its terminal goes, SIGHUP; then drains. Gives the exit code, or raises what
-    ended the start or the stop."""
+    ended the start or the stop. `place` is for one of several workers, which share their connections evenly."""
     lifespan = _Lifespan(app)
-    server = _Server(uvicorn.Config(lifespan, **SERVER), announce)
+    server = _Server(uvicorn.Config(lifespan, **SERVER), announce, place)
     for number in _ends():
         # Before uvicorn listens to them and after: it raises the one that ended it again, when that means nothing.
         signal.signal(number, server.handle_exit)
