@@ -28,6 +28,7 @@ class OpaqueTokens:
     """
 
     def __init__(self, secret: bytes, kind: str) -> None:
+        self.secret = secret
         self._of_tokens = _begun(secret, kind.encode() + b" token\0")
         self._of_successors = _begun(secret, kind.encode() + b" successor\0")
 

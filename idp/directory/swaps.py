@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from idp.store.database import DatabaseUnavailable
-from idp.store.refresh_families import FamilyOfUser, RefreshFamilies, Swap
+from idp.store.refresh_families import Granted, RefreshFamilies, Swap
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _GAP = 0.005
 _PATIENCE = 0.05
 """Seconds after which a statement that does not come back holds up the next one no longer."""
 
-_Asked = tuple[Swap, asyncio.Future[FamilyOfUser | None]]
+_Asked = tuple[Swap, asyncio.Future[Granted | None]]
 
 
 class Swaps:
@@ -33,9 +33,9 @@ class Swaps:
         self._sending: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def make(self, swap: Swap) -> FamilyOfUser | None:
+    async def make(self, swap: Swap) -> Granted | None:
         """Swaps; None when anything stands against it. Raises DatabaseUnavailable."""
-        made: asyncio.Future[FamilyOfUser | None] = asyncio.get_running_loop().create_future()
+        made: asyncio.Future[Granted | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((swap, made))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
@@ -58,7 +58,7 @@ class Swaps:
         together = [(swap, made) for swap, made in asked if not made.cancelled()]
         if not together:
             return
-        outcomes: Sequence[FamilyOfUser | DatabaseUnavailable | None]
+        outcomes: Sequence[Granted | DatabaseUnavailable | None]
         try:
             outcomes = await self._families.swap_free([swap for swap, _ in together], idle_ttl=self._idle_ttl)
         except DatabaseUnavailable as outage:
