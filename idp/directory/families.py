@@ -71,16 +71,17 @@ class Families:
 
     async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
         """What the client may have for this token: the way without contention is one statement."""
-        family_id = self.tokens().owner(token)
+        tokens = self.tokens()
+        family_id = tokens.owner(token)
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
-        successor, status = self.tokens().new(family_id), self.draw_status()
+        successor, status = tokens.new(family_id), self.draw_status()
         swap = Swap(
             family_id,
             request.client.client_id,
             digest(token),
             digest(successor),
-            self.tokens().seal(token, successor) if self.policy.retry_window else None,
+            tokens.seal(token, successor) if self.policy.retry_window else None,
             scope=_asked_scope(request),
             audience=request.resources,
             dpop_jkt=request.dpop_jkt,

@@ -119,7 +119,7 @@ class RefreshFamilies:
 
         The family is good for another `idle_ttl` seconds then. Whoever is at it is waited for.
         """
-        return (await self._swapped([swap], idle_ttl, _SWAP))[0]
+        return (await self._swapped([swap], idle_ttl, _LOCK))[0]
 
     async def swap_free(self, swaps: Sequence[Swap], *, idle_ttl: float) -> Sequence[Granted | None]:
         """The same for many, in one statement and with one commit; in their order.
@@ -127,10 +127,13 @@ class RefreshFamilies:
         Nobody is waited for, lest one family hold up the others, or two such statements each other: None also for a
         family that somebody else is at. Of several swaps of one family at most one is made.
         """
-        return await self._swapped(swaps, idle_ttl, _SWAP_FREE)
+        return await self._swapped(swaps, idle_ttl, _LOCK_FREE)
 
-    async def _swapped(self, swaps: Sequence[Swap], idle_ttl: float, query: str) -> Sequence[Granted | None]:
-        rows = await self._executor.fetch_all(query, idle_ttl, *_columns(swaps))
+    async def _swapped(self, swaps: Sequence[Swap], idle_ttl: float, lock: str) -> Sequence[Granted | None]:
+        *columns, scopes, audiences, thumbprints, statuses = zip(*swaps, strict=True)
+        if more := any((*scopes, *audiences, *thumbprints, *statuses)):
+            columns.append(tuple(map(_more, scopes, audiences, thumbprints, statuses)))
+        rows = await self._executor.fetch_all(_SWAP[lock, more], idle_ttl, *columns)
         swapped = {row["place"]: _granted(row) for row in rows}
         return [swapped.get(place) for place in range(1, len(swaps) + 1)]
 
@@ -213,55 +216,44 @@ def _values(status: Status | None) -> tuple[int, int, float] | tuple[None, None,
     return (status.list_id, status.idx, status.expires_at) if status else (None, None, None)
 
 
-def _swap(lock: str) -> str:
-    """What is locked is judged as it is then, whatever happened since the statement began; the update only follows."""
+def _swap(lock: str, *, more: bool) -> str:
+    """What is locked is judged as it is then, whatever happened since the statement began; the update only follows.
+
+    `more` is for swaps of which some ask for a part of what was granted, prove a key or bring a status. It is one
+    document for each: every further array and expression costs as much as a swap, even if all that is in it is null.
+    """
     return f"""with good as materialized (
         select s.*, u.id as user_id, {_USER_COLUMNS}
-        from unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::jsonb[], $8::jsonb[], $9::text[],
-                $10::bigint[], $11::integer[], $12::float8[]) with ordinality
-            as s (family_id, asking_client_id, presented, successor, sealed, scope, audience, proved_jkt,
-                list_id, idx, status_expires_at, place)
+        from unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[]{", $7::jsonb[]" if more else ""})
+            with ordinality as s (family_id, asking_client_id, presented, successor, sealed{", more" if more else ""},
+                place)
             join refresh_families f on f.id = s.family_id
             join users u on u.id = f.user_id
         where f.client_id = s.asking_client_id and f.current_digest = s.presented and f.revoked_at is null
             and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
-            and (s.scope is null or to_jsonb(f.scopes) @> s.scope)
-            and (s.audience is null or to_jsonb(f.audiences) @> s.audience)
-            and (f.dpop_jkt is null or f.dpop_jkt = s.proved_jkt)
-            and u.is_active and {_HAS_ROOM}
+            and {_MORE_IS_GOOD if more else "f.dpop_jkt is null"} and u.is_active
         {lock})
     update refresh_families f set previous_digest = f.current_digest, current_digest = good.successor,
+        {f"statuses = {_MORE_STATUSES}," if more else ""}
         sealed_successor = good.sealed, rotated_at = clock_timestamp(),
-        idle_until = clock_timestamp() + make_interval(secs => $1),
-        statuses = {_with_status("good.list_id", "good.idx", "good.status_expires_at")}
+        idle_until = clock_timestamp() + make_interval(secs => $1)
     from good where f.id = good.family_id
     returning good.place, f.scopes, f.audiences, date_part('epoch', f.auth_time) as auth_time, f.amr, good.user_id,
         good.email, good.username, good.roles, good.is_active, good.created_at, good.credentials_epoch"""
 
 
-_SWAP = _swap("for update of f")
-_SWAP_FREE = _swap("for update of f skip locked")
+_LOCK = "for update of f"
+_LOCK_FREE = "for update of f skip locked"
+_MORE_IS_GOOD = f"""to_jsonb(f.scopes) @> (s.more -> 'scope') and to_jsonb(f.audiences) @> (s.more -> 'audience')
+            and (f.dpop_jkt is null or f.dpop_jkt = s.more ->> 'dpop_jkt') and {_HAS_ROOM}"""
+_MORE_STATUSES = _with_status(
+    "(good.more #>> '{status,list_id}')", "(good.more #>> '{status,idx}')", "(good.more #>> '{status,expires_at}')"
+)
+_SWAP = {(lock, more): _swap(lock, more=more) for lock in (_LOCK, _LOCK_FREE) for more in (True, False)}
 
 
-def _columns(swaps: Sequence[Swap]) -> Sequence[Sequence[object]]:
-    """The statement's arrays. Of what no swap has none is made: `unnest` fills up with nulls what is shorter."""
-    ids, client_ids, presented, successors, sealed, scopes, audiences, thumbprints, statuses = zip(*swaps, strict=True)
-    return (
-        ids,
-        client_ids,
-        presented,
-        successors,
-        sealed,
-        _documents(scopes),
-        _documents(audiences),
-        thumbprints if any(thumbprints) else (),
-        *(zip(*map(_values, statuses), strict=True) if any(statuses) else ((), (), ())),
-    )
-
-
-def _documents(column: Sequence[Sequence[str]]) -> Sequence[str | None]:
-    """As JSON, since PostgreSQL has no arrays of arrays of different lengths."""
-    return [orjson.dumps(values).decode() if values else None for values in column] if any(column) else ()
+def _more(scope: Sequence[str], audience: Sequence[str], dpop_jkt: str | None, status: Status | None) -> str:
+    return orjson.dumps({"scope": scope, "audience": audience, "dpop_jkt": dpop_jkt, "status": status}).decode()
 
 
 def _granted(row: Row) -> Granted:
