@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 from idp.directory.swaps import Swaps
 from idp.protocol.audit import AuditEvent, Outcome
-from idp.protocol.authorization import Authentication, Authorization, Origin, TokenRequest
+from idp.protocol.authorization import Authorization, Origin, TokenRequest
 from idp.protocol.errors import InvalidGrantError, OAuth2Error, TemporarilyUnavailableError
 from idp.protocol.ports import Clock
 from idp.protocol.refresh import NO_TOKEN, Family, Presentation, RefreshPolicy, excess, presentation
 from idp.protocol.status import DrawStatus, Status, no_status
 from idp.store import Aggregates, Store
-from idp.store.refresh_families import FamilyOfUser, Swap
+from idp.store.refresh_families import FamilyOfUser, Granted, Swap
 from keys.opaque import OpaqueTokens, digest
 
 _NOT_GOOD = "The refresh token is invalid, expired, revoked or another client's."
@@ -71,16 +71,17 @@ class Families:
 
     async def present(self, request: TokenRequest, token: str) -> Authorization | OAuth2Error:
         """What the client may have for this token: the way without contention is one statement."""
-        family_id = self.tokens().owner(token)
+        tokens = self.tokens()
+        family_id = tokens.owner(token)
         if family_id is None:
             return InvalidGrantError(_NOT_GOOD)
-        successor, status = self.tokens().new(family_id), self.draw_status()
+        successor, status = tokens.new(family_id), self.draw_status()
         swap = Swap(
             family_id,
             request.client.client_id,
             digest(token),
             digest(successor),
-            self.tokens().seal(token, successor) if self.policy.retry_window else None,
+            tokens.seal(token, successor) if self.policy.retry_window else None,
             scope=_asked_scope(request),
             audience=request.resources,
             dpop_jkt=request.dpop_jkt,
@@ -88,7 +89,7 @@ class Families:
         )
         swapped = await self.swaps.make(swap)
         if swapped:
-            return _authorization(request, swapped, successor, status)
+            return _authorization(request, family_id, swapped, successor, status)
         return await self._contended(request, family_id, token)
 
     async def _contended(self, request: TokenRequest, family_id: UUID, token: str) -> Authorization | OAuth2Error:
@@ -124,7 +125,7 @@ class Families:
         await self.store.audit.add(
             _event(found, "refresh.repeated", "success", request.client.client_id, request.origin)
         )
-        return _authorization(request, found, successor, status)
+        return _authorization(request, found.family.id, found.granted, successor, status)
 
     async def join(self, family_id: UUID) -> Status | None:
         """A status for one more access token that ends with the family; None where tokens have none.
@@ -176,15 +177,16 @@ def _asked_scope(request: TokenRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(request.scope.split(" "))) if request.scope else ()
 
 
-def _authorization(request: TokenRequest, found: FamilyOfUser, successor: str, status: Status | None) -> Authorization:
+def _authorization(
+    request: TokenRequest, family_id: UUID, granted: Granted, successor: str, status: Status | None
+) -> Authorization:
     """What was granted, as far as it is asked for. The next refresh may ask for all of it again."""
-    family = found.family
     return Authorization(
         request.client,
-        _asked_scope(request) or family.scope,
-        request.resources or family.audience,
-        Authentication(found.user, family.auth_time, family.amr),
-        family_id=family.id,
+        _asked_scope(request) or granted.scope,
+        request.resources or granted.audience,
+        granted.authentication,
+        family_id=family_id,
         refresh_token=successor,
         status=status,
     )

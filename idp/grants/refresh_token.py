@@ -35,4 +35,6 @@ class RefreshTokenGrant:
         audience = tuple(value for value in granted.audience if value in (*client.audiences, self._issuer))
         if not audience:
             return InvalidTargetError("This client may not have tokens any more for what was granted.")
+        if (scope, audience) == (granted.scope, granted.audience):
+            return granted  # as nearly always, and a copy costs as much as all of this
         return changed(granted, scope=scope, audience=audience)

@@ -106,20 +106,17 @@ class Database:
         return len(self._open), len(self._open) - len(self._idle)
 
     async def fetch_one(self, query: str, *args: Any) -> Row | None:
-        return await self._alone(lambda connection: connection.fetch_one(query, *args))
+        return await _retried(lambda: self._alone(Connection.fetch_one, query, *args))
 
     async def fetch_all(self, query: str, *args: Any) -> Sequence[Row]:
-        return await self._alone(lambda connection: connection.fetch_all(query, *args))
+        return await _retried(lambda: self._alone(Connection.fetch_all, query, *args))
 
     async def execute(self, query: str, *args: Any) -> int:
-        return await self._alone(lambda connection: connection.execute(query, *args))
+        return await _retried(lambda: self._alone(Connection.execute, query, *args))
 
-    async def _alone(self, statement: Callable[[Connection], Awaitable[T]]) -> T:
-        async def attempt() -> T:
-            async with self._lent() as connection:
-                return await statement(connection)
-
-        return await _retried(attempt)
+    async def _alone(self, run: Callable[..., Awaitable[T]], query: str, *args: Any) -> T:
+        async with self._lent() as connection:
+            return await run(connection, query, *args)
 
     async def transact(
         self, work: Callable[[Connection], Awaitable[T]], *, isolation: Isolation = "read committed"
@@ -156,6 +153,11 @@ class Database:
 
     async def _take(self) -> Connection:
         """A connection, with the permit to use it. Nothing awaits between getting either and having it returned."""
+        if not self._permits.locked():  # so that this does not wait, and needs no timer
+            await self._permits.acquire()
+            if connection := self._reused():
+                return connection
+            self._permits.release()
         try:
             async with asyncio.timeout(self._limits.acquire):
                 await self._permits.acquire()

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
+from idp.protocol.authorization import Authentication
 from idp.protocol.refresh import NO_TOKEN, Family
 from idp.protocol.status import Status
 from idp.protocol.tokens import LONGEST_ACCESS_TOKEN
@@ -14,12 +16,12 @@ from idp.store.database import Executor, Row
 from idp.store.revoked_tokens import MOST_LEEWAY
 
 _COLUMNS = """f.id, f.client_id, f.user_id, f.scopes, f.audiences,
-    extract(epoch from f.auth_time)::float8 as auth_time, f.amr, f.current_digest, f.previous_digest,
-    extract(epoch from f.rotated_at)::float8 as rotated_at, f.sealed_successor,
-    extract(epoch from f.idle_until)::float8 as idle_until, extract(epoch from f.expires_at)::float8 as expires_at,
-    extract(epoch from f.revoked_at)::float8 as revoked_at, f.dpop_jkt,
-    extract(epoch from clock_timestamp())::float8 as read_at"""
-_USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, extract(epoch from u.created_at)::float8 as created_at,
+    date_part('epoch', f.auth_time) as auth_time, f.amr, f.current_digest, f.previous_digest,
+    date_part('epoch', f.rotated_at) as rotated_at, f.sealed_successor,
+    date_part('epoch', f.idle_until) as idle_until, date_part('epoch', f.expires_at) as expires_at,
+    date_part('epoch', f.revoked_at) as revoked_at, f.dpop_jkt,
+    date_part('epoch', clock_timestamp()) as read_at"""
+_USER_COLUMNS = """u.email, u.username, u.roles, u.is_active, date_part('epoch', u.created_at) as created_at,
     u.credentials_epoch"""
 
 MOST_STATUSES = 4096
@@ -29,8 +31,7 @@ _LIVING = f"""select (list_id, idx, expires_at)::issued_status from unnest(f.sta
 _HAS_ROOM = f"(cardinality(f.statuses) < {MOST_STATUSES} or cardinality(array({_LIVING})) < {MOST_STATUSES})"
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(NamedTuple):
     """A token of a family for its successor, both as digests, for the client that presents it.
 
     `scope` and `audience` are what is asked for, and must have been granted; `dpop_jkt` is of the key that was proved,
@@ -49,6 +50,14 @@ class Swap:
     status: Status | None = None
 
 
+class Granted(NamedTuple):
+    """What was granted to the client of a family at the login, and who logged in, as they are now."""
+
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    authentication: Authentication
+
+
 @dataclass(frozen=True, slots=True)
 class FamilyOfUser:
     """A family, and the person whose it is, as they were at `read_at`, by the database's clock in POSIX seconds."""
@@ -56,6 +65,11 @@ class FamilyOfUser:
     family: Family
     user: User
     read_at: float
+
+    @property
+    def granted(self) -> Granted:
+        family = self.family
+        return Granted(family.scope, family.audience, Authentication(self.user, family.auth_time, family.amr))
 
 
 class RefreshFamilies:
@@ -100,26 +114,27 @@ class RefreshFamilies:
             == 1
         )
 
-    async def swap(self, swap: Swap, *, idle_ttl: float) -> FamilyOfUser | None:
+    async def swap(self, swap: Swap, *, idle_ttl: float) -> Granted | None:
         """Swaps the current token for its successor, in one statement; None when anything stands against it.
 
         The family is good for another `idle_ttl` seconds then. Whoever is at it is waited for.
         """
-        return (await self._swapped([swap], idle_ttl, "for update of f"))[0]
+        return (await self._swapped([swap], idle_ttl, _LOCK))[0]
 
-    async def swap_free(self, swaps: Sequence[Swap], *, idle_ttl: float) -> Sequence[FamilyOfUser | None]:
+    async def swap_free(self, swaps: Sequence[Swap], *, idle_ttl: float) -> Sequence[Granted | None]:
         """The same for many, in one statement and with one commit; in their order.
 
         Nobody is waited for, lest one family hold up the others, or two such statements each other: None also for a
         family that somebody else is at. Of several swaps of one family at most one is made.
         """
-        return await self._swapped(swaps, idle_ttl, "for update of f skip locked")
+        return await self._swapped(swaps, idle_ttl, _LOCK_FREE)
 
-    async def _swapped(self, swaps: Sequence[Swap], idle_ttl: float, lock: str) -> Sequence[FamilyOfUser | None]:
-        rows = await self._executor.fetch_all(
-            _SWAP.format(lock=lock), idle_ttl, *(list(column) for column in zip(*map(_row, swaps), strict=True))
-        )
-        swapped = {row["place"]: _family_of_user(row) for row in rows}
+    async def _swapped(self, swaps: Sequence[Swap], idle_ttl: float, lock: str) -> Sequence[Granted | None]:
+        *columns, scopes, audiences, thumbprints, statuses = zip(*swaps, strict=True)
+        if more := any((*scopes, *audiences, *thumbprints, *statuses)):
+            columns.append(tuple(map(_more, scopes, audiences, thumbprints, statuses)))
+        rows = await self._executor.fetch_all(_SWAP[lock, more], idle_ttl, *columns)
+        swapped = {row["place"]: _granted(row) for row in rows}
         return [swapped.get(place) for place in range(1, len(swaps) + 1)]
 
     async def add_status(self, family_id: UUID, status: Status) -> bool:
@@ -201,41 +216,51 @@ def _values(status: Status | None) -> tuple[int, int, float] | tuple[None, None,
     return (status.list_id, status.idx, status.expires_at) if status else (None, None, None)
 
 
-_SWAP = f"""with good as materialized (
-        select s.*, {_USER_COLUMNS}
-        from unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::jsonb[], $8::jsonb[], $9::text[],
-                $10::bigint[], $11::integer[], $12::float8[]) with ordinality
-            as s (family_id, asking_client_id, presented, successor, sealed, scope, audience, proved_jkt,
-                list_id, idx, status_expires_at, place)
+def _swap(lock: str, *, more: bool) -> str:
+    """What is locked is judged as it is then, whatever happened since the statement began; the update only follows.
+
+    `more` is for swaps of which some ask for a part of what was granted, prove a key or bring a status. It is one
+    document for each: every further array and expression costs as much as a swap, even if all that is in it is null.
+    """
+    return f"""with good as materialized (
+        select s.*, u.id as user_id, {_USER_COLUMNS}
+        from unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[]{", $7::jsonb[]" if more else ""})
+            with ordinality as s (family_id, asking_client_id, presented, successor, sealed{", more" if more else ""},
+                place)
             join refresh_families f on f.id = s.family_id
             join users u on u.id = f.user_id
         where f.client_id = s.asking_client_id and f.current_digest = s.presented and f.revoked_at is null
             and f.expires_at > clock_timestamp() and f.idle_until > clock_timestamp()
-            and to_jsonb(f.scopes) @> s.scope and to_jsonb(f.audiences) @> s.audience
-            and (f.dpop_jkt is null or f.dpop_jkt = s.proved_jkt)
-            and u.is_active and {_HAS_ROOM}
-        {{lock}})
+            and {_MORE_IS_GOOD if more else "f.dpop_jkt is null"} and u.is_active
+        {lock})
     update refresh_families f set previous_digest = f.current_digest, current_digest = good.successor,
+        {f"statuses = {_MORE_STATUSES}," if more else ""}
         sealed_successor = good.sealed, rotated_at = clock_timestamp(),
-        idle_until = clock_timestamp() + make_interval(secs => $1),
-        statuses = {_with_status("good.list_id", "good.idx", "good.status_expires_at")}
+        idle_until = clock_timestamp() + make_interval(secs => $1)
     from good where f.id = good.family_id
-    returning good.place, {_COLUMNS}, good.email, good.username, good.roles, good.is_active, good.created_at,
-        good.credentials_epoch"""
-"""What is locked is judged as it is then, whatever happened since the statement began; the update only follows."""
+    returning good.place, f.scopes, f.audiences, date_part('epoch', f.auth_time) as auth_time, f.amr, good.user_id,
+        good.email, good.username, good.roles, good.is_active, good.created_at, good.credentials_epoch"""
 
 
-def _row(swap: Swap) -> tuple[object, ...]:
-    return (
-        swap.family_id,
-        swap.client_id,
-        swap.presented,
-        swap.successor,
-        swap.sealed_successor,
-        orjson.dumps(swap.scope).decode(),
-        orjson.dumps(swap.audience).decode(),
-        swap.dpop_jkt,
-        *_values(swap.status),
+_LOCK = "for update of f"
+_LOCK_FREE = "for update of f skip locked"
+_MORE_IS_GOOD = f"""to_jsonb(f.scopes) @> (s.more -> 'scope') and to_jsonb(f.audiences) @> (s.more -> 'audience')
+            and (f.dpop_jkt is null or f.dpop_jkt = s.more ->> 'dpop_jkt') and {_HAS_ROOM}"""
+_MORE_STATUSES = _with_status(
+    "(good.more #>> '{status,list_id}')", "(good.more #>> '{status,idx}')", "(good.more #>> '{status,expires_at}')"
+)
+_SWAP = {(lock, more): _swap(lock, more=more) for lock in (_LOCK, _LOCK_FREE) for more in (True, False)}
+
+
+def _more(scope: Sequence[str], audience: Sequence[str], dpop_jkt: str | None, status: Status | None) -> str:
+    return orjson.dumps({"scope": scope, "audience": audience, "dpop_jkt": dpop_jkt, "status": status}).decode()
+
+
+def _granted(row: Row) -> Granted:
+    return Granted(
+        tuple(row["scopes"]),
+        tuple(row["audiences"]),
+        Authentication(_user(row), row["auth_time"], tuple(row["amr"])),
     )
 
 
@@ -257,7 +282,11 @@ def _family_of_user(row: Row) -> FamilyOfUser:
         revoked_at=row["revoked_at"],
         dpop_jkt=row["dpop_jkt"],
     )
-    user = User(
+    return FamilyOfUser(family, _user(row), row["read_at"])
+
+
+def _user(row: Row) -> User:
+    return User(
         id=row["user_id"],
         email=row["email"],
         username=row["username"],
@@ -266,4 +295,3 @@ def _family_of_user(row: Row) -> FamilyOfUser:
         created_at=row["created_at"],
         credentials_epoch=row["credentials_epoch"],
     )
-    return FamilyOfUser(family, user, row["read_at"])

@@ -14,7 +14,7 @@ from idp.protocol.client import Client
 from idp.protocol.refresh import Presentation, excess, presentation
 from idp.protocol.user import User
 from idp.store import Store
-from idp.store.refresh_families import FamilyOfUser, Swap
+from idp.store.refresh_families import Granted, Swap
 from tests.refresh.beginning import client_of, person
 
 WINDOW, IDLE_TTL = 30, 60
@@ -29,17 +29,17 @@ class World:
     client: Client
     another: Client
     user: User
-    swap: Callable[[Swap], Awaitable[FamilyOfUser | None]]
+    swap: Callable[[Swap], Awaitable[Granted | None]]
 
 
 @pytest.fixture(params=["alone", "together"])
 async def world(store: Store, request: pytest.FixtureRequest) -> World:
     families = store.refresh_families
 
-    async def alone(swap: Swap) -> FamilyOfUser | None:
+    async def alone(swap: Swap) -> Granted | None:
         return await families.swap(swap, idle_ttl=IDLE_TTL)
 
-    async def together(swap: Swap) -> FamilyOfUser | None:
+    async def together(swap: Swap) -> Granted | None:
         stranger = Swap(uuid4(), swap.client_id, b"a", b"b")
         nobodys, outcome, nobodys_either = await families.swap_free([stranger, swap, stranger], idle_ttl=IDLE_TTL)
         assert (nobodys, nobodys_either) == (None, None)
@@ -151,7 +151,7 @@ async def judge(world: World, case: Case) -> bool:
     if not swapped:
         assert after.family == before.family
         return False
-    assert after.family == swapped.family
+    assert after.granted == swapped
     assert after.family.rotated_at == pytest.approx(after.read_at, abs=2)
     assert after.family.idle_until == pytest.approx((after.family.rotated_at or 0) + IDLE_TTL, abs=0.01)
     assert after.family == replace(

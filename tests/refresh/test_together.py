@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,10 +12,9 @@ import pytest
 from idp.directory.families import Families
 from idp.directory.swaps import Swaps
 from idp.protocol.client import Client
-from idp.protocol.user import User
 from idp.store import Store
 from idp.store.database import DatabaseUnavailable
-from idp.store.refresh_families import FamilyOfUser, Swap
+from idp.store.refresh_families import Granted, Swap
 from keys.opaque import digest
 from tests.refresh.beginning import begun, client_of, families_on, person
 from tests.store.observing import Observer, observing
@@ -25,12 +24,11 @@ WAITING = "wait_event_type = 'Lock'"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Families of one person at one client, and somebody who watches the database."""
+    """Families at one client, and somebody who watches the database."""
 
     store: Store
     families: Families
     client: Client
-    user: User
     observer: Observer
 
     @property
@@ -38,11 +36,20 @@ class World:
         return self.families.swaps
 
     async def begun(self) -> Swap:
-        """A swap that a new family is good for."""
-        token = await begun(self.families, self.client, self.user)
+        """A swap that a new family, of a new person, is good for."""
+        token = await begun(self.families, self.client, await person(self.store))
         family_id = self.families.tokens().owner(token)
         assert family_id
         return Swap(family_id, self.client.client_id, digest(token), secrets.token_bytes(32))
+
+    async def is_made(self, outcome: Granted | BaseException | None, swap: Swap) -> bool:
+        """Whether it is in the database, and the outcome is that of this swap and no other."""
+        found = await self.store.refresh_families.find(swap.family_id)
+        assert found
+        return found.family.current_digest == swap.successor and outcome == found.granted
+
+    async def are_made(self, outcomes: Sequence[Granted | BaseException | None], swaps: Sequence[Swap]) -> bool:
+        return all([await self.is_made(*pair) for pair in zip(outcomes, swaps, strict=True)])
 
     async def statements(self, *swaps: Swap) -> int:
         """In how many they were made."""
@@ -57,24 +64,20 @@ class World:
 @pytest.fixture
 async def world(store: Store, shared_database: str) -> AsyncIterator[World]:
     async with observing(shared_database) as observer:
-        yield World(store, await families_on(store), await client_of(store), await person(store), observer)
-
-
-def is_made(outcome: FamilyOfUser | BaseException | None, swap: Swap) -> bool:
-    return isinstance(outcome, FamilyOfUser) and outcome.family.current_digest == swap.successor
+        yield World(store, await families_on(store), await client_of(store), observer)
 
 
 async def test_those_that_come_together_are_one_statement(world: World) -> None:
     swaps = [await world.begun() for _ in range(20)]
     outcomes = await asyncio.gather(*(world.swaps.make(swap) for swap in swaps))
-    assert all(map(is_made, outcomes, swaps))
+    assert await world.are_made(outcomes, swaps)
     assert await world.statements(*swaps) == 1
 
 
 async def test_more_than_a_statement_takes_are_several(world: World) -> None:
     swaps = [await world.begun() for _ in range(65)]
     outcomes = await asyncio.gather(*(world.swaps.make(swap) for swap in swaps))
-    assert all(map(is_made, outcomes, swaps))
+    assert await world.are_made(outcomes, swaps)
     assert await world.statements(*swaps) == 2
 
 
@@ -85,10 +88,10 @@ async def test_a_family_that_somebody_is_at_holds_up_nobody_else(world: World) -
         await lock(world.observer, held.family_id)
         waiting = asyncio.create_task(world.swaps.make(held))
         outcomes = await asyncio.gather(*(world.swaps.make(swap) for swap in free))
-        assert all(map(is_made, outcomes, free))
+        assert await world.are_made(outcomes, free)
         await world.observer.until(WAITING)
         assert not waiting.done()
-    assert is_made(await waiting, held)
+    assert await world.is_made(await waiting, held)
 
 
 async def test_r11_what_happened_to_the_family_meanwhile_counts(world: World) -> None:
@@ -107,7 +110,7 @@ async def test_r11_of_several_swaps_of_one_token_one_is_made(world: World) -> No
     swap = await world.begun()
     rivals = [Swap(swap.family_id, swap.client_id, swap.presented, secrets.token_bytes(32)) for _ in range(20)]
     outcomes = await asyncio.gather(*(world.swaps.make(rival) for rival in rivals))
-    assert sum(map(is_made, outcomes, rivals)) == 1
+    assert sum([await world.is_made(*pair) for pair in zip(outcomes, rivals, strict=True)]) == 1
     assert outcomes.count(None) == len(rivals) - 1
 
 
@@ -119,8 +122,8 @@ async def test_a_statement_that_does_not_come_back_holds_up_the_next_no_longer(w
         await world.observer.until(WAITING)
         second = asyncio.create_task(world.swaps.make(other))
         await world.observer.until(WAITING, 2)
-    assert is_made(await first, one)
-    assert is_made(await second, other)
+    assert await world.is_made(await first, one)
+    assert await world.is_made(await second, other)
 
 
 async def test_what_the_database_cannot_take_fails_alone(world: World) -> None:
@@ -128,7 +131,7 @@ async def test_what_the_database_cannot_take_fails_alone(world: World) -> None:
     bad = Swap(fellow.family_id, fellow.client_id, fellow.presented, b"new", dpop_jkt="\0")
     outcomes = await asyncio.gather(*(world.swaps.make(swap) for swap in (bad, good)), return_exceptions=True)
     assert isinstance(outcomes[0], asyncpg.PostgresError)
-    assert is_made(outcomes[1], good)
+    assert await world.is_made(outcomes[1], good)
 
 
 async def test_a_request_that_is_given_up_takes_nobody_with_it(world: World) -> None:
@@ -141,7 +144,7 @@ async def test_a_request_that_is_given_up_takes_nobody_with_it(world: World) -> 
         given_up.cancel()  # before the statement was sent
         await world.observer.until(WAITING)
         on_their_way[0].cancel()  # and after
-    assert is_made(await on_their_way[1], stays)
+    assert await world.is_made(await on_their_way[1], stays)
     assert [swap.cancelled() for swap in (*on_their_way, given_up)] == [True, False, True]
     found = [await world.store.refresh_families.find(swap.family_id) for swap in (early, late)]
     assert [of is not None and of.family.previous_digest is not None for of in found] == [False, True]
