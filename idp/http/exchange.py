@@ -15,6 +15,9 @@ from idp.http.outflow import Outflow
 
 log = logging.getLogger("idp.http")
 
+_COPIED = 16 * 1024
+"""Bytes of content, at most, that are put together with their head. What is larger may wait long until it is taken, by
+many clients, and need not be there more than once."""
 _WITHOUT_CONTENT = frozenset({204, 304})
 """RFC 9110 §6.4.1. Nor has an answer to HEAD any, whatever its length says."""
 
@@ -180,7 +183,10 @@ class Exchange:
             pieces += _chunks(content, more)
         else:
             pieces.append(content)
-        self._outflow.write(b"".join(pieces))
+        if len(content) > _COPIED:
+            self._outflow.write_uncopied(pieces)
+        else:
+            self._outflow.write(b"".join(pieces))
         if not more:
             self.is_answered = True
             if self._news is not None:

@@ -24,8 +24,10 @@ _lines: dict[Header, bytes] = {}
 """Headers that were rendered before: nearly all are the same in each answer."""
 _MAX_LINES = 1024
 _MAX_LINE = 512
-_CHANGING = frozenset({b"x-request-id", b"location", b"etag"})
+_CHANGING = frozenset({b"x-request-id", b"location"})
 """Headers that are hardly ever the same twice."""
+_OURS = frozenset({b"connection", b"transfer-encoding"})
+"""Headers that are not the application's to send: they are about the connection (RFC 9110 §7.6.1, RFC 9112 §6.1)."""
 
 
 def rendered(status: int, headers: Iterable[Header]) -> tuple[list[bytes], int | None, bool]:
@@ -42,10 +44,8 @@ def rendered(status: int, headers: Iterable[Header]) -> tuple[list[bytes], int |
             if name == b"content-length":
                 length = _length(value)
                 continue
-            if name == b"transfer-encoding":
-                continue
-            if name == b"connection" and b"close" in value.lower():
-                is_last = True
+            if name in _OURS:
+                is_last = is_last or (name == b"connection" and b"close" in value.lower())
                 continue
             line = _rendered(name, value)
             if name not in _CHANGING and len(line) <= _MAX_LINE:

@@ -11,6 +11,7 @@ class Outflow:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self.write = transport.write
+        self.write_uncopied = transport.writelines
         self.blocked: asyncio.Event | None = None
         """Set as soon as enough was taken for more to be written; None while that is so."""
         self._transport = transport

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pytest
@@ -24,11 +24,15 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.1", 5), "sockname": ("::1", 80, 0, 0)})
         self.written: list[bytes] = []
+        self.lines: list[object] = []
         self.reading: list[bool] = []
         self.closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.lines += list_of_data
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -52,12 +56,13 @@ class App:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
         self.scopes: list[Scope] = []
+        self.content = b"{}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
         await self.may_answer.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"{}"})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": self.content})
 
 
 @pytest.fixture
@@ -94,6 +99,15 @@ async def test_an_answer_is_one_write(connection: Connection, app: App) -> None:
     connection.data_received(ASK)
     await settled()
     assert len(transport_of(connection).written) == 1
+
+
+async def test_a_large_answer_is_not_copied(connection: Connection, app: App) -> None:
+    """A file that many are slow to take is there once."""
+    app.content = b"x" * 1_000_000
+    app.may_answer.set()
+    connection.data_received(ASK)
+    await settled()
+    assert any(piece is app.content for piece in transport_of(connection).lines)
 
 
 async def test_who_asks_whom(connection: Connection, app: App) -> None:
