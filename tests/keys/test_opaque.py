@@ -107,7 +107,7 @@ def test_racing_requests_seal_under_nonces_of_their_own() -> None:
     assert len({TOKENS.seal(token, "the same")[:12] for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("shown", [repr(TOKENS), str(TOKENS)])
+@pytest.mark.parametrize("shown", [repr(TOKENS), str(TOKENS)], ids=["repr", "str"])
 def test_l1_the_secret_is_never_shown(shown: str) -> None:
     assert str(SECRET)[2:12] not in shown
 
