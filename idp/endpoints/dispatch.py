@@ -30,10 +30,10 @@ def places(routes: Sequence[BaseRoute], prefix: str = "") -> Places:
 
 
 class Dispatch:
-    """Asks the endpoints at these places; `otherwise` gets the rest."""
+    """Asks the endpoints at these places; `app` gets the rest."""
 
-    def __init__(self, otherwise: ASGIApp, found: Places, refusals: Refusals) -> None:
-        self._otherwise = otherwise
+    def __init__(self, app: ASGIApp, found: Places, refusals: Refusals) -> None:
+        self._app = app
         self._found = found
         self._refusals = refusals
         self._refused = tuple(refusals)
@@ -41,7 +41,7 @@ class Dispatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._found.get((scope["path"], scope["method"])) if scope["type"] == "http" else None
         if route is None:
-            await self._otherwise(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         scope["route"] = route
         request = Request(scope, receive, send)
