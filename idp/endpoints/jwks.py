@@ -1,6 +1,7 @@
 """`GET /.well-known/jwks.json`: the public keys, from memory (RFC 7517 §5)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,13 +28,17 @@ class JwksEndpoint:
             jwks = self.keyring.jwks(now)
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
-        headers = {"Cache-Control": f"public, max-age={self.keyring.max_age(now)}, must-revalidate", "ETag": jwks.etag}
         conditions = field_values(request, b"if-none-match")
         current = bool(conditions) and is_current(", ".join(conditions), jwks.etag)
         self.readers.saw(reader_name(request), jwks.keys[-1]["kid"], confirmed=current)
-        if current:
-            return Response(status_code=304, headers=headers)
-        return Answer(jwks.body, 200, headers, "application/json")
+        return _answer(None if current else jwks.body, jwks.etag, self.keyring.max_age(now))
+
+
+@lru_cache(8)
+def _answer(body: bytes | None, etag: str, max_age: int) -> Response:
+    """It is the same for everybody, until the keys change or the time for which they may be kept."""
+    headers = {"Cache-Control": f"public, max-age={max_age}, must-revalidate", "ETag": etag}
+    return Response(status_code=304, headers=headers) if body is None else Answer(body, 200, headers, "application/json")
 
 
 def reader_name(request: Request) -> str:

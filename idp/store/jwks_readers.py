@@ -1,12 +1,12 @@
 """Who fetched the JWK Set, and the newest key that was in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from idp.protocol.record import record
 from idp.store.database import Executor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reader:
     """A reader of the JWK Set. `confirmed`: it asked again with the ETag of a set that has `newest_kid`."""
 
