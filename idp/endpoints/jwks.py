@@ -38,7 +38,9 @@ class JwksEndpoint:
 def _answer(body: bytes | None, etag: str, max_age: int) -> Response:
     """It is the same for everybody, until the keys change or the time for which they may be kept."""
     headers = {"Cache-Control": f"public, max-age={max_age}, must-revalidate", "ETag": etag}
-    return Response(status_code=304, headers=headers) if body is None else Answer(body, 200, headers, "application/json")
+    if body is None:
+        return Response(status_code=304, headers=headers)
+    return Answer(body, 200, headers, "application/json")
 
 
 def reader_name(request: Request) -> str:
