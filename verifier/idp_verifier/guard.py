@@ -7,6 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from idp_verifier.bearer import Bearer, Gateway, Refusal, Request, TokenCookie
 from idp_verifier.claims import Claims
+from idp_verifier.dpop import DpopProof
 from idp_verifier.errors import VerificationError
 from idp_verifier.resource import METADATA_HEADERS, ProtectedResource, demand_base
 from idp_verifier.verifier import Verifier
@@ -45,12 +46,14 @@ class Guard:
             base_url = resource.origin
         self.bearer = Bearer(gateway, cookie, resource, base_url and base_url.rstrip("/"))
         self._verifier = verifier
-        self._passes = verifier.passes()
+        # What a class of somebody's own looks at besides, a pass would not.
+        self._passes = verifier.passes() if type(verifier) is Verifier else None
         self._authorization = gateway.authorization
 
     async def admit(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """The claims of a request's token, if it holds all of `scopes` and its user has `role`. Raises Refusal."""
-        known = self.admit_at_once(request, scopes, role)
+        scopes = tuple(scopes)
+        known = self._passed(request, scopes, role)
         if known is not None:
             return known
         token, proof = self.bearer.credentials(request)
@@ -59,11 +62,13 @@ class Guard:
         except VerificationError as error:
             raise self.bearer.refusal_of(error, proof) from error
         self.bearer.demand(claims, scopes, role, proof)
+        self._remember(request, token, proof)
         return claims
 
     def admit_sync(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims:
         """As `admit`, for code without an event loop."""
-        known = self.admit_at_once(request, scopes, role)
+        scopes = tuple(scopes)
+        known = self._passed(request, scopes, role)
         if known is not None:
             return known
         token, proof = self.bearer.credentials(request)
@@ -72,11 +77,13 @@ class Guard:
         except VerificationError as error:
             raise self.bearer.refusal_of(error, proof) from error
         self.bearer.demand(claims, scopes, role, proof)
+        self._remember(request, token, proof)
         return claims
 
     def admit_at_once(self, request: Request, scopes: Collection[str] = (), role: str | None = None) -> Claims | None:
         """As `admit`, but None if something has to be fetched first: then nothing was decided, so ask `admit`."""
-        known = self._passes.claims(self._authorization(request), scopes, role)
+        scopes = tuple(scopes)
+        known = self._passed(request, scopes, role)
         if known is not None:
             return known
         token, proof = self.bearer.credentials(request)
@@ -87,9 +94,19 @@ class Guard:
         if claims is None:
             return None
         self.bearer.demand(claims, scopes, role, proof)
-        if proof is None and (field := self.bearer.sole_bearer(request, token)) is not None:
-            self._passes.add(field, token)
+        self._remember(request, token, proof)
         return claims
+
+    def _passed(self, request: Request, scopes: Collection[str], role: str | None) -> Claims | None:
+        """The claims, if the same request was let in before, and nothing has happened since."""
+        return None if self._passes is None else self._passes.claims(self._authorization(request), scopes, role)
+
+    def _remember(self, request: Request, token: str, proof: DpopProof | None) -> None:
+        if self._passes is None or proof is not None:
+            return
+        field = self.bearer.sole_bearer(request, token)
+        if field is not None:
+            self._passes.add(field, token)
 
 
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|$)")

@@ -33,8 +33,8 @@ class Passes:
     """Authorization fields (RFC 9110 §11.6.2) that were good, as they came. Threads may share it.
 
     It decides nothing of its own: where a pass does not stand, the request takes the long way, which knows why. There
-    are never more than the tokens of `results`; when it is full it begins anew, since what a pass saves is no
-    signature, but a few microseconds.
+    are about as many as tokens in `results` at the most; when it is full it begins anew, and so it does when the keys
+    were fetched again, since no pass of before stands then.
     """
 
     def __init__(self, results: ResultCache, source: KeySource, clock: Callable[[], float]) -> None:
@@ -42,6 +42,7 @@ class Passes:
         self._source = source
         self._clock = clock
         self._passes: dict[str | bytes | None, Pass] = {}
+        self._keys: Copy[KeySet] | None = None  # of the latest pass
 
     def __len__(self) -> int:
         return len(self._passes)
@@ -70,7 +71,8 @@ class Passes:
         since, until = max(verified.not_before, keys.at), min(verified.exp, keys.due_at)
         if not since <= now < until:
             return
-        if len(self._passes) >= self._results.size:
+        if keys is not self._keys or len(self._passes) >= self._results.size:
             self._passes.clear()
+            self._keys = keys
         claims = verified.claims
         self._passes[authorization] = Pass(claims, claims.scopes, claims.roles, keys, since, until)

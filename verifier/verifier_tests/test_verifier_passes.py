@@ -3,11 +3,11 @@
 import random
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from idp_verifier import ProtectedResource, TokenCookie, Verifier
+from idp_verifier import Claims, DpopProof, ProtectedResource, RevokedToken, TokenCookie, Verifier
 from idp_verifier.asgi import ASGI
 from idp_verifier.bearer import Gateway, Refusal
 from idp_verifier.fake_issuer import FakeIssuer
@@ -24,6 +24,11 @@ def scope_of(*fields: str) -> dict[str, Any]:
 
 def environ_of(*fields: str) -> dict[str, Any]:
     return {"REQUEST_METHOD": "GET", **({"HTTP_AUTHORIZATION": ", ".join(fields)} if fields else {})}
+
+
+def remembered(guard: Guard) -> int:
+    assert guard._passes is not None
+    return len(guard._passes)
 
 
 Asking = Callable[..., dict[str, Any]]
@@ -50,7 +55,7 @@ def test_a_request_that_comes_again_gets_the_same_claims(
     gateway, request = way
     guard, token = Guard(gateway, verifier), fake_issuer.token(scope="read")
     first = guard.admit_sync(request(f"Bearer {token}"), ["read"])
-    assert len(guard._passes) == 1
+    assert remembered(guard) == 1
     assert guard.admit_sync(request(f"Bearer {token}"), ["read"]) is first
 
 
@@ -64,7 +69,7 @@ def test_one_token_fills_one_place_however_it_is_written(
         for scheme in ("Bearer", "bearer", "BEARER"):
             guard.admit_sync(request(f"{scheme}{' ' * spaces}{token}"))
             guard.admit_sync(request(f"{scheme} {token}{' ' * spaces}"))
-    assert len(guard._passes) == 1
+    assert remembered(guard) == 1
 
 
 @pytest.mark.parametrize("way", GATEWAYS)
@@ -93,14 +98,14 @@ def test_what_takes_more_than_the_field_is_not_remembered(verifier: Verifier, fa
     guard.admit_sync(request)
     guard.admit_sync(scope_of(f"Bearer {revocable}"))
     guard.admit_sync(scope_of(f"Bearer {revocable}"))
-    assert len(guard._passes) == 0
+    assert remembered(guard) == 0
 
 
 def test_nothing_is_remembered_where_a_cookie_could_come_along(verifier: Verifier, fake_issuer: FakeIssuer) -> None:
     guard = Guard(ASGI, verifier, cookie=TokenCookie("__Host-token", "https://app.example.com"))
     guard.admit_sync(request := scope_of(f"Bearer {fake_issuer.token()}"))
     guard.admit_sync(request)
-    assert len(guard._passes) == 0
+    assert remembered(guard) == 0
     request["headers"].append((b"cookie", b"__Host-token=x"))
     with pytest.raises(Refusal, match="More than one token"):
         guard.admit_sync(request)
@@ -123,7 +128,7 @@ def test_new_keys_end_every_pass_even_without_time(verifier: Verifier, fake_issu
     with pytest.raises(Refusal) as refused:
         guard.admit_sync(request)
     assert refused.value.status == 401
-    assert len(guard._passes) == 0
+    assert remembered(guard) == 0
 
 
 def test_an_expired_token_is_not_kept(verifier: Verifier, fake_issuer: FakeIssuer) -> None:
@@ -133,7 +138,7 @@ def test_an_expired_token_is_not_kept(verifier: Verifier, fake_issuer: FakeIssue
     fake_issuer.clock.advance(90)
     with pytest.raises(Refusal):
         guard.admit_sync(request)
-    assert len(guard._passes) == len(verifier._results) - 1 == 0
+    assert remembered(guard) == len(verifier._results) - 1 == 0
 
 
 @pytest.mark.parametrize(("size", "most"), [(0, 0), (10, 10)])
@@ -144,7 +149,7 @@ def test_it_is_bounded_as_the_verifier_is(fake_issuer: FakeIssuer, tls: ssl.SSLC
             request = scope_of(f"Bearer {fake_issuer.token()}")
             guard.admit_sync(request)
             guard.admit_sync(request)
-            seen = max(seen, len(guard._passes))
+            seen = max(seen, remembered(guard))
     assert seen == most
 
 
@@ -181,3 +186,46 @@ def outcome_of(guard: Guard, request: dict[str, Any]) -> tuple[int, str]:
         return 200, guard.admit_sync(request, ["read"]).jti
     except Refusal as refusal:
         return refusal.status, refusal.detail
+
+
+def test_passes_of_keys_that_were_fetched_again_since_are_dropped(verifier: Verifier, fake_issuer: FakeIssuer) -> None:
+    guard = Guard(ASGI, verifier)
+    for _ in range(5):
+        guard.admit_sync(scope_of(f"Bearer {fake_issuer.token()}"))
+    assert remembered(guard) == 5
+    fake_issuer.rotate()
+    verifier.verify_sync(fake_issuer.token())
+    guard.admit_sync(scope_of(f"Bearer {fake_issuer.token()}"))
+    assert remembered(guard) == 1
+
+
+def test_what_a_class_of_somebodys_own_checks_is_checked_each_time(
+    fake_issuer: FakeIssuer, tls: ssl.SSLContext
+) -> None:
+    class Strict(Verifier):
+        denied: ClassVar[set[str]] = set()
+
+        def verify_sync(self, token: str | bytes, proof: DpopProof | None = None) -> Claims:
+            claims = super().verify_sync(token, proof)
+            if claims["jti"] in self.denied:
+                raise RevokedToken("the token is denied")
+            return claims
+
+    token = fake_issuer.token()
+    request = scope_of(f"Bearer {token}")
+    with Strict(fake_issuer.url, fake_issuer.audience, clock=fake_issuer.clock, tls=tls) as verifier:
+        guard = Guard(ASGI, verifier)
+        Strict.denied.add(guard.admit_sync(request)["jti"])
+        with pytest.raises(Refusal) as refused:
+            guard.admit_sync(request)
+    assert refused.value.status == 401
+
+
+def test_scopes_that_can_be_read_only_once_are_demanded_all_the_same(
+    verifier: Verifier, fake_issuer: FakeIssuer
+) -> None:
+    guard, request = Guard(ASGI, verifier), scope_of(f"Bearer {fake_issuer.token(scope='read')}")
+    guard.admit_sync(request)
+    with pytest.raises(Refusal) as refused:
+        guard.admit_sync(request, (scope for scope in ["admin"]))  # type: ignore[arg-type]
+    assert refused.value.status == 403
