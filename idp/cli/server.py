@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
     async def _drain(self, sockets: Sequence[socket.socket]) -> None:
         if self._accepting is not None:
-            self._accepting.stop()
+            await self._accepting.stop()
         last = [connection for listening in sockets for connection in _waiting(listening)]
         for server in self.servers:
             server.close()

@@ -89,7 +89,7 @@ class _Kept(Generic[T]):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether `value` is to be taken as it is."""
+        """Whether `value` is to be taken as it is. Nearly every request asks."""
         return self._ticker() - self._read_at < FRESH
 
     @property

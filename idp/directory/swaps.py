@@ -69,7 +69,8 @@ class Swaps:
         await self._make(together)
         if asyncio.current_task() is not self._latest:
             return  # another went already
-        self._wait_for(len(together), _GAP)
+        # That one may have taken all there was, if this one was so late that patience had ended.
+        self._wait_for(max(1, len(together)), _GAP)
         if len(self._waiting) >= self._enough:
             self._send()
 

@@ -139,6 +139,7 @@ class _Exchange:
         """Answers 500, unless the answer has begun. The unknown is never shown: only the id under which the log has
         it."""
         if self._status:
+            self._status = 500  # for the observers; the server cuts the answer off, or has not begun to send it
             return
         detail = "The service failed; its operator finds the cause in the log under this request id."
         body = problem_body(500, detail, self._origin.request_id)

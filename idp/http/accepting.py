@@ -22,7 +22,7 @@ _PAUSE = 0.1
 """Seconds between tries where a connection cannot be taken: there are no file descriptors left."""
 _INTERVAL = 0.1
 """Seconds between two looks at how many connections there are, since some end."""
-_SLOTS = 512
+_SLOTS = 256
 """More than there ever are workers, those that leave and those that come included."""
 
 
@@ -41,8 +41,7 @@ class Loads:
 
     def is_ahead(self, slot: int) -> bool:
         """Whether this worker has a few more than another."""
-        enough = self._held[slot] - SLACK
-        return any(0 < held < enough for held in self._held)
+        return min(filter(None, self._held), default=0) < self._held[slot] - SLACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +87,15 @@ class Accepting:
         for listening in self._sockets:
             self._listen(listening)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Takes no more, and waits until those that were taken are there."""
         self._counting.cancel()
         self._place.leave()
         for listening in self._sockets:
             self._loop.remove_reader(listening)
         for timer in self._timers.values():
             timer.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _listen(self, listening: socket.socket) -> None:
         self._timers.pop(listening, None)

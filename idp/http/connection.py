@@ -1,6 +1,7 @@
 """A connection: requests come in, within bounds, and are answered in their order (RFC 9112).
 
-What is refused before it becomes a request is answered like everything else, with a request id, and logged and counted.
+What is refused before it becomes a request is answered like everything else, with a request id, and logged and counted,
+if it is its turn: while an earlier answer is awaited, it only ends the connection.
 """
 
 import asyncio

@@ -2,13 +2,15 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Sequence
 from typing import cast
 from uuid import uuid4
 
 import pytest
+import uvloop
 
-from idp.directory.swaps import Swaps
+from idp.directory.swaps import _PATIENCE, Swaps
 from idp.protocol.authorization import Authentication
 from idp.protocol.user import User
 from idp.store.refresh_families import Granted, RefreshFamilies, Swap
@@ -108,3 +110,29 @@ async def test_a_statement_that_does_not_come_back_holds_up_nobody_for_long(data
     assert database.statements == [1, 2]
     database.may_answer.set()
     assert await asyncio.gather(*making) == [GRANTED] * 3
+
+
+def test_a_turn_of_the_loop_that_takes_long_keeps_nobody_busy() -> None:
+    """uvloop looks at the clock first: what was to wait for a statement's answer is over before it has begun."""
+
+    async def main() -> None:
+        swaps = Counted(cast("RefreshFamilies", Database()), idle_ttl=60)
+        [made] = begin(swaps, 1)
+        await asyncio.sleep(0)
+        time.sleep(2 * _PATIENCE)  # noqa: ASYNC251 - it is the loop that is to be held up
+        assert await made is GRANTED
+        sent = swaps.sent
+        await asyncio.sleep(0.02)
+        assert sent == swaps.sent == 2
+
+    uvloop.run(main())
+
+
+class Counted(Swaps):
+    """Counts how often it sends."""
+
+    sent = 0
+
+    def _send(self) -> None:
+        self.sent += 1
+        super()._send()
