@@ -11,13 +11,13 @@ class Observed:
     def __init__(self) -> None:
         self.statuses: list[int] = []
 
-    def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin, /) -> None:  # noqa: ARG002
+    def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin, /) -> None:
         self.statuses.append(status)
 
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_an_application_that_fails_is_observed_as_a_failure(begun: bool) -> None:
-    async def fails(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         if begun:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError
