@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from idp.clock import Ticker
+from idp.directory.client_reads import ClientReads
 from idp.protocol.client import Client
 from idp.store.clients import Clients
 from idp.store.database import DatabaseUnavailable
@@ -82,7 +83,9 @@ class _Kept(Generic[T]):
         if self.is_fresh:
             return self.value
         reading = self._reading or self._start_reading()
-        await asyncio.wait([reading], timeout=self._reads.patience(reading) if self._will_do else None)
+        patience = self._reads.patience(reading) if self._will_do else None
+        if patience is not None:
+            await asyncio.wait([reading], timeout=patience)
         if self._will_do and (not reading.done() or isinstance(reading.exception(), DatabaseUnavailable)):
             return self.value
         return await asyncio.shield(reading)
@@ -119,7 +122,7 @@ class ClientCache:
     """Finds clients. `offline` is in seconds; `ticker` never steps."""
 
     def __init__(self, clients: Clients, *, offline: float, ticker: Ticker) -> None:
-        self._clients = clients
+        self._read_client = ClientReads(clients)
         reads = _Reads(ticker)
         self._keep = partial(_Kept[Client | None], reads=reads, offline=offline, ticker=ticker)
         self._known: OrderedDict[str, _Kept[Client | None]] = OrderedDict()
@@ -149,7 +152,7 @@ class ClientCache:
 
     async def _read(self, client_id: str) -> Client | None:
         try:
-            return await self._clients.find(client_id)
+            return await self._read_client(client_id)
         finally:
             self._asked.pop(client_id, None)
 

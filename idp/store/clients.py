@@ -33,6 +33,11 @@ class Clients:
         row = await self._executor.fetch_one(f"{_SELECT} where c.client_id = $1", client_id)
         return _client(row) if row else None
 
+    async def find_all(self, client_ids: Sequence[str]) -> Sequence[Client]:
+        """Those that there are, in no order."""
+        rows = await self._executor.fetch_all(f"{_SELECT} where c.client_id = any($1::text[])", client_ids)
+        return [_client(row) for row in rows]
+
     async def page(self, *, after: str | None, limit: int) -> Sequence[Client]:
         """Clients in the order of their ids, those after `after`."""
         rows = await self._executor.fetch_all(

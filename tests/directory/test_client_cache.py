@@ -1,7 +1,7 @@
 """A client costs one query a second, goes on through an outage for as long as it may, and cannot be pushed out."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,9 @@ class Registry(Clients):
         self.flowing = asyncio.Event()
         self.flowing.set()
 
-    async def find(self, client_id: str) -> Client | None:
+    async def find_all(self, client_ids: Sequence[str]) -> Sequence[Client]:
         await self._query()
-        return self.clients.get(client_id)
+        return [client for client_id, client in self.clients.items() if client_id in client_ids]
 
     async def origins(self) -> frozenset[str]:
         await self._query()
@@ -160,7 +160,27 @@ async def test_of_a_database_that_never_answers_only_the_first_wait(
     assert not first.done()
     setting.registry.flowing.set()
     assert await first == APP
-    assert setting.registry.queries == 4
+    assert setting.registry.queries == 3  # both, then each of them
+
+
+async def test_those_asked_for_at_the_same_time_are_read_together(setting: Setting) -> None:
+    names = [f"app{number}" for number in range(100)]
+    for name in names[:90]:
+        setting.registry.clients[name] = replace(APP, client_id=name)
+    finding = [asyncio.create_task(setting.cache.find(name)) for name in names]
+    given_up = asyncio.create_task(setting.cache.find("app0"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    found = await asyncio.gather(*finding)
+    assert [client and client.client_id for client in found] == [*names[:90], *[None] * 10]
+    assert setting.registry.queries == 2  # there is a bound to a statement
+
+
+async def test_an_outage_is_told_to_all_who_asked(setting: Setting) -> None:
+    setting.registry.away = True
+    found = await asyncio.gather(*map(setting.cache.find, ["app", "other"]), return_exceptions=True)
+    assert [type(outcome) for outcome in found] == [DatabaseUnavailable] * 2
+    assert setting.registry.queries == 1
 
 
 async def test_a_database_that_does_not_answer_is_given_up_in_time(

@@ -29,6 +29,6 @@ async def test_an_application_that_fails_is_observed_as_a_failure(begun: bool) -
         pass
 
     observed = Observed()
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
     await Envelope(fails, https=False, observers=[observed])(scope, nothing, ignore)
     assert observed.statuses == [500]

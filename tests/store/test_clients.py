@@ -51,6 +51,8 @@ async def test_a_client_comes_back_as_it_was_stored(client: Client, store: Store
     await store.clients.add(client)
     assert await store.clients.find("app") == client
     assert await store.clients.find("APP") is None
+    assert await store.clients.find_all(["app", "APP", "nobody"]) == [client]
+    assert await store.clients.find_all([]) == []
 
 
 async def test_of_racers_with_one_id_one_wins(store: Store) -> None:
