@@ -3,8 +3,9 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import Protocol
 
 import orjson
@@ -12,7 +13,7 @@ import orjson
 from keys import jws
 from keys.algorithms import ALGORITHMS, Sign
 from keys.jwk import PublicJwk, load_signer
-from keys.schedule import PRIVATE_PHASES, PUBLIC_PHASES, ScheduledKey
+from keys.schedule import PRIVATE_PHASES, PUBLIC_PHASES, Phase, ScheduledKey
 from keys.sealing import Sealed, Sealer, UnknownSealingKeyError, UnsealError
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,25 @@ class Bounds:
     shared_cache: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The key whose turn it is to sign, from one instant until another, and what signing with it takes. `headers` are
+    encoded JOSE headers by their `typ`."""
+
+    since: float
+    until: float
+    key: StoredKey
+    sign: Sign
+    is_quick: bool
+    headers: dict[str, bytes] = field(default_factory=dict)
+
+    def header(self, typ: str) -> bytes:
+        header = self.headers.get(typ)
+        if header is None:
+            header = self.headers[typ] = jws.header_segment(alg=self.key.alg, kid=self.key.kid, typ=typ)
+        return header
+
+
 class Keyring:
     """Picks the signing key by the time, signs with it, and keeps the JWK Set of the moment ready to serve.
 
@@ -72,12 +92,11 @@ class Keyring:
         self._thread = thread
         self._bounds = bounds
         self._keys: Sequence[StoredKey] = ()
-        self._read_at = float("-inf")
+        self._read_at = -inf
         self._frozen_at: float | None = None
         self._signers: dict[str, Sign] = {}
-        self._headers: dict[tuple[str, str], bytes] = {}
         self._jwks: JwkSet | None = None
-        self._latest: StoredKey | None = None  # the one that was found last
+        self._turn: _Turn | None = None  # the one that was found last
 
     @property
     def keys(self) -> Sequence[StoredKey]:
@@ -95,17 +114,17 @@ class Keyring:
         """
         keys = tuple(keys)
         self._signers = dict(self._opened(keys, self._phase_time(now)))
-        self._read_at, self._latest = now, None
+        self._read_at, self._turn = now, None
         if keys != self._keys:
-            self._keys, self._jwks, self._headers = keys, None, {}
+            self._keys, self._jwks = keys, None
 
     def freeze(self, at: float) -> None:
         """Stops the phases at `at`: the clock is in doubt."""
-        self._frozen_at, self._jwks = at, None
+        self._frozen_at, self._jwks, self._turn = at, None, None
 
     def thaw(self) -> None:
         """Lets the phases go on."""
-        self._frozen_at, self._jwks = None, None
+        self._frozen_at, self._jwks, self._turn = None, None, None
 
     def _phase_time(self, now: float) -> float:
         return now if self._frozen_at is None else min(now, self._frozen_at)
@@ -135,17 +154,24 @@ class Keyring:
 
     def signing_key(self, now: float) -> StoredKey:
         """The key that signs at `now`. Raises NoSigningKeyError."""
+        return self._turn_at(now).key
+
+    def _turn_at(self, now: float) -> _Turn:
+        turn = self._turn
+        if turn is None or not turn.since <= now < turn.until:
+            turn = self._turn = self._found_turn(now)
+        return turn
+
+    def _found_turn(self, now: float) -> _Turn:
         if now - self._read_at > self._bounds.offline:
             raise NoSigningKeyError(f"The key table was not read for {now - self._read_at:.0f} s.")
         at = self._phase_time(now)
-        if self._latest is None or not self._signs(self._latest, at):
-            self._latest = next((key for key in self._keys if self._signs(key, at)), None)
-        if self._latest is None:
-            raise NoSigningKeyError("No key signs now.")
-        return self._latest
-
-    def _signs(self, key: StoredKey, at: float) -> bool:
-        return key.lifetime.signs(at) and key.kid in self._signers
+        for key in self._keys:
+            if key.lifetime.phase(at) is Phase.SIGNING and (sign := self._signers.get(key.kid)) is not None:
+                ends = key.lifetime.sign_until if at == now else inf  # else the phases are frozen
+                until = min(ends, self._read_at + self._bounds.offline)
+                return _Turn(now, until, key, sign, ALGORITHMS[key.alg].quick)
+        raise NoSigningKeyError("No key signs now.")
 
     async def sign(self, claims: Mapping[str, object], *, typ: str, now: float) -> tuple[str, str]:
         """A compact JWS by the key that signs at `now`, and the kid of that key. Raises NoSigningKeyError.
@@ -153,21 +179,14 @@ class Keyring:
         A token must end before its key stops verifying, clock skew included. Since `now` and `exp` are of one
         reading of the clock, a process that is paused between that reading and the signature does no harm.
         """
-        key = self.signing_key(now)
+        turn = self._turn_at(now)
         exp = claims["exp"]
-        if not isinstance(exp, int) or exp + self._bounds.skew > key.lifetime.verify_until:
+        if not isinstance(exp, int) or exp + self._bounds.skew > turn.key.lifetime.verify_until:
             raise NoSigningKeyError("The token would outlive its key.")
-        message = jws.signing_input(self._header(key, typ), claims)
-        sign = self._signers[key.kid]
-        quick = ALGORITHMS[key.alg].quick
-        signature = sign(message) if quick else await self._thread.sign(partial(sign, message))
-        return (message + b"." + jws.base64url(signature)).decode(), key.kid
-
-    def _header(self, key: StoredKey, typ: str) -> bytes:
-        header = self._headers.get((key.kid, typ))
-        if header is None:
-            header = self._headers[key.kid, typ] = jws.header_segment(alg=key.alg, kid=key.kid, typ=typ)
-        return header
+        message = jws.signing_input(turn.header(typ), claims)
+        sign = turn.sign
+        signature = sign(message) if turn.is_quick else await self._thread.sign(partial(sign, message))
+        return (message + b"." + jws.base64url(signature)).decode(), turn.key.kid
 
     def jwks(self, now: float) -> JwkSet:
         """The JWK Set at `now`. Raises NoSigningKeyError rather than give one that is empty or lacks keys that sign.

@@ -47,10 +47,6 @@ class Lifetime:
     verify_until: float
     revoked_at: float | None = None
 
-    def signs(self, now: float) -> bool:
-        """Whether the phase is SIGNING: for who asks for every token."""
-        return self.sign_from <= now < self.sign_until and self.revoked_at is None
-
     def phase(self, now: float) -> Phase:
         """The phase at `now`. A revocation counts from when one hears of it, whatever the time is said to be."""
         if self.revoked_at is not None:

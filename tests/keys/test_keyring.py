@@ -108,6 +108,23 @@ class TestSigning:
         keyring.replace(ALL, NOW + now)
         assert keyring.signing_key(NOW + now) == key
 
+    def test_what_signed_before_says_nothing_of_what_signs_now(self) -> None:
+        keyring = Keyring(SEALER, Inline(), replace(BOUNDS, offline=1e9))
+        keyring.replace(ALL, NOW - 10)
+        keyring.replace(ALL, NOW)
+        times = {0: CURRENT, 4999: CURRENT, 5000: NEXT, 9999: NEXT, 5001: NEXT, 1: CURRENT, 9998: NEXT}
+        for now, key in times.items():
+            assert keyring.signing_key(NOW + now) == key
+        keyring.freeze(NOW + 4999)
+        for now, key in {9999: CURRENT, 20000: CURRENT, 4998: CURRENT, 5000: CURRENT}.items():
+            assert keyring.signing_key(NOW + now) == key
+        keyring.thaw()
+        assert keyring.signing_key(NOW + 5000) == NEXT
+        for _ in range(2):
+            with pytest.raises(NoSigningKeyError):
+                keyring.signing_key(NOW + 10000)
+        assert keyring.signing_key(NOW + 9999) == NEXT
+
     async def test_a_key_that_another_instance_has_spent_already_signs_until_its_end(self, keyring: Keyring) -> None:
         """The other one's clock is a little ahead of ours."""
         keyring.replace([CURRENT, NEXT], NOW)
