@@ -11,6 +11,8 @@ import collections
 import contextlib
 import itertools
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from idp.protocol.audit import AuditEvent
 from idp.protocol.errors import TemporarilyUnavailableError
@@ -37,7 +39,7 @@ class AuditQueue:
         self._bound = bound
         self._batch = batch
         self._waiting: collections.deque[tuple[AuditEvent, float]] = collections.deque()
-        self._kept = 0  # places for events that are still to come
+        self._room = _Room(self._check_room, self._queue)
         self._one_writer = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -50,25 +52,15 @@ class AuditQueue:
         self._check_room()
         self._queue(event)
 
-    def room(self) -> "_Room":
+    def room(self) -> AbstractContextManager[Record]:
         """Keeps a place for one event, and gives what queues it. Raises TemporarilyUnavailableError when none is free.
 
         A place and not only a look: of many who see the last one free, all but one would find it taken later.
         """
-        return _Room(self)
-
-    def keep(self) -> Record:
-        """Begins what `room` is."""
-        self._check_room()
-        self._kept += 1
-        return self._queue
-
-    def give_back(self) -> None:
-        """Ends it."""
-        self._kept -= 1
+        return self._room
 
     def _check_room(self) -> None:
-        if len(self._waiting) + self._kept >= self._bound:
+        if len(self._waiting) + self._room.kept >= self._bound:
             raise TemporarilyUnavailableError("The audit log cannot be written.", retry_after=5)
 
     def _queue(self, event: AuditEvent) -> None:
@@ -121,15 +113,18 @@ class AuditQueue:
 
 
 class _Room:
-    """A place in the queue while a block runs. As a generator it would take longer than the event itself."""
+    """A place in a queue while a block runs: the same for all of them, which makes it cheap."""
 
-    __slots__ = ("_queue",)
-
-    def __init__(self, queue: AuditQueue) -> None:
-        self._queue = queue
+    def __init__(self, check: Callable[[], None], record: Record) -> None:
+        self._check = check
+        self._record = record
+        self.kept = 0
+        """Places for events that are still to come."""
 
     def __enter__(self) -> Record:
-        return self._queue.keep()
+        self._check()
+        self.kept += 1
+        return self._record
 
     def __exit__(self, *_: object) -> None:
-        self._queue.give_back()
+        self.kept -= 1

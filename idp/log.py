@@ -151,7 +151,8 @@ def _dumped(line: dict[str, object]) -> str:
         text = orjson.dumps(line, default=str).decode()
     except TypeError:  # halves of surrogate pairs, which have no place in UTF-8
         return json.dumps(line, default=str)
-    return text if text.isprintable() else json.dumps(line, default=str)
+    is_plain = text.isascii() and "\x7f" not in text  # JSON escapes the other control characters of ASCII
+    return text if is_plain or text.isprintable() else json.dumps(line, default=str)
 
 
 def _visible(text: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import orjson
 
@@ -42,14 +43,14 @@ class AuditLog:
         await self._executor.execute(
             """insert into audit_log (at, event, outcome, actor, subject, client_id, source, request_id, detail)
                select coalesce(to_timestamp(at), clock_timestamp()), event, outcome, actor, subject, client_id,
-                   origin ->> 'source', origin ->> 'request_id', detail
+                   source, request_id, detail
                from rows from (jsonb_to_recordset($1::jsonb) as (
-                   event text, outcome text, actor text, subject text, client_id text, origin jsonb, detail jsonb
-               ), unnest($2::float8[]))
-                   with ordinality as new (event, outcome, actor, subject, client_id, origin, detail, at, number)
+                   at float8, event text, outcome text, actor text, subject text, client_id text,
+                   source text, request_id text, detail jsonb
+               )) with ordinality as new
+                   (at, event, outcome, actor, subject, client_id, source, request_id, detail, number)
                order by number""",
-            _json(events),
-            at,
+            _json([*zip_longest(events, at)]),
         )
 
     async def page(
@@ -87,13 +88,28 @@ class AuditLog:
         return {row["client_id"]: row["tokens"] for row in rows}
 
 
-def _json(events: Sequence[AuditEvent]) -> str:
-    """All events as one document: for a thousand of them, one parameter costs a fraction of eight arrays."""
+def _json(events: Sequence[tuple[AuditEvent, float | None]]) -> str:
+    """All events as one document: for a thousand of them, one parameter costs a fraction of nine arrays."""
     with contextlib.suppress(TypeError):  # halves of surrogate pairs
-        text = orjson.dumps(events)
-        if b"\\u0000" not in text:
+        text = orjson.dumps([_members(event, at) for event, at in events])
+        if b"\\" not in text or b"\\u0000" not in text:  # the first is found in a fraction of the time
             return text.decode()
-    return orjson.dumps([*map(_cleaned, events)]).decode()
+    return orjson.dumps([_members(_cleaned(event), at) for event, at in events]).decode()
+
+
+def _members(event: AuditEvent, at: float | None) -> dict[str, object]:
+    """As a dict: orjson takes five times as long over a dataclass."""
+    return {
+        "at": at,
+        "event": event.event,
+        "outcome": event.outcome,
+        "actor": event.actor,
+        "subject": event.subject,
+        "client_id": event.client_id,
+        "source": event.origin.source,
+        "request_id": event.origin.request_id,
+        "detail": event.detail,
+    }
 
 
 def _cleaned(event: AuditEvent) -> AuditEvent:
