@@ -1,7 +1,6 @@
 """How answers are written: JSON, OAuth errors (RFC 6749 §5.2) and problem details (RFC 9457)."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -9,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.envelope import origin_of, problem_body
+from idp.endpoints.envelope import Fields, HeaderList, origin_of, problem_body
 from idp.protocol.errors import OAuth2Error
 
 Headers = Mapping[str, str]
@@ -34,26 +33,31 @@ class Problem(Exception):  # noqa: N818 - named by RFC 9457
         self.errors = errors or {}
 
 
+def fields(headers: Headers) -> Fields:
+    """As ASGI wants them."""
+    return tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
+
+
+_JSON = fields({"Content-Type": "application/json"})
+_UNSTORED_JSON = _JSON + fields(NO_STORE)
+
+
 class Answer(Response):
-    """A body of a known type. Starlette's own constructor takes longer over the headers than all else does."""
+    """A body, with all that the headers have to say but its length. Starlette's own constructor takes longer over these
+    than all else does, and most are the same in answer after answer."""
 
-    def __init__(self, body: bytes, status: int, headers: Headers, media_type: str) -> None:
+    def __init__(self, body: bytes, status: int, fields: Fields) -> None:
         self.body, self.status_code, self.background = body, status, None
-        self.raw_headers = [
-            (b"content-type", media_type.encode()),
-            (b"content-length", b"%d" % len(body)),
-            *[_field(name, value) for name, value in headers.items()],
-        ]
+        self.fields = fields
 
-
-@lru_cache(256)
-def _field(name: str, value: str) -> tuple[bytes, bytes]:
-    """As ASGI wants it. Most are the same in answer after answer."""
-    return name.lower().encode("latin-1"), value.encode("latin-1")
+    @property
+    def raw_headers(self) -> HeaderList:  # type: ignore[override]
+        """For Starlette. To change them changes nothing."""
+        return [(b"content-length", b"%d" % len(self.body)), *self.fields]
 
 
 def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Response:
-    return Answer(orjson.dumps(body), status, headers, "application/json")
+    return Answer(orjson.dumps(body), status, _UNSTORED_JSON if headers is NO_STORE else _JSON + fields(headers))
 
 
 def problem_answer(request: Request, problem: Problem) -> Response:

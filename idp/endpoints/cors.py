@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from idp.endpoints.fields import field_values
+from idp.endpoints.whole import HEADED
+
 IsRegistered = Callable[[str], Awaitable[bool]]
 
 PUBLIC = ("/.well-known/", "/openapi.json", "/status/")
@@ -25,10 +28,11 @@ class Cors:
         self._is_registered = is_registered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = _origin(scope) if scope["type"] == "http" else None
-        if origin is None:
+        origins = field_values(scope, b"origin") if scope["type"] == "http" else ()
+        if not origins:
             await self._app(scope, receive, send)
             return
+        origin = origins[0]
         allowed = await self._allowed(scope["path"], origin)
         if allowed and scope["method"] == "OPTIONS":
             headers = [*self._marks(allowed), *_PREFLIGHT]
@@ -37,8 +41,8 @@ class Cors:
             return
 
         async def send_marked(message: Message) -> None:
-            if allowed and message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._marks(allowed)]
+            if allowed and message["type"] in HEADED:
+                message["headers"] = (*message["headers"], *self._marks(allowed))
             await send(message)
 
         await self._app(scope, receive, send_marked)
@@ -53,10 +57,3 @@ class Cors:
         exposed = (b"access-control-expose-headers", b"WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id, ETag")
         marks = [(b"access-control-allow-origin", allowed.encode("latin-1")), exposed]
         return marks if allowed == "*" else [*marks, (b"vary", b"Origin")]
-
-
-def _origin(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"origin":
-            return str(value, "latin-1")
-    return None

@@ -12,6 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from idp.endpoints.answers import Answer
+from idp.endpoints.whole import ANSWER, takes_answers
+
 Refusals = Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]
 """What is answered when an endpoint raises one of these."""
 Places = Mapping[tuple[str, str], Route]
@@ -39,8 +42,8 @@ class Dispatch:
         self._refused = tuple(refusals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._found.get((scope["path"], scope["method"])) if scope["type"] == "http" else None
-        if route is None:
+        route = scope["type"] == "http" and self._found.get((scope["path"], scope["method"]))
+        if not route:
             await self._app(scope, receive, send)
             return
         scope["route"] = route
@@ -49,7 +52,11 @@ class Dispatch:
             response = await route.endpoint(request)
         except self._refused as error:
             response = await self._refusal(request, error)
-        await response(scope, receive, send)
+        if isinstance(response, Answer) and takes_answers(scope):
+            answer = {"status": response.status_code, "headers": response.fields, "own": (), "body": response.body}
+            await send({"type": ANSWER, **answer})
+        else:
+            await response(scope, receive, send)
 
     async def _refusal(self, request: Request, error: Exception) -> Response:
         kind = next(kind for kind in type(error).__mro__ if kind in self._refusals)

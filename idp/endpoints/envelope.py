@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -12,11 +13,13 @@ import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from idp.endpoints.whole import ANSWER
 from idp.protocol.authorization import Origin
 
 log = logging.getLogger("idp.access")
 
 HeaderList = list[tuple[bytes, bytes]]
+Fields = tuple[tuple[bytes, bytes], ...]
 
 _SAFE: HeaderList = [
     (b"x-content-type-options", b"nosniff"),
@@ -87,8 +90,9 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, *, https: bool, observers: Sequence[Observer] = ()) -> None:
         self._app = app
-        self._defaults = [*([_HSTS] if https else []), *_SAFE]
-        self._observers = observers
+        self._defaults = (*([_HSTS] if https else []), *_SAFE)
+        self.completed = lru_cache(256)(self._completed)
+        self._observe = [observer.observe for observer in observers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,16 +109,13 @@ class Envelope:
         finally:
             exchange.conclude()
 
-    def headers(self, given: HeaderList, request_id: str) -> HeaderList:
-        """The answer's headers: its own, and those that it leaves to us."""
-        headers = [*given, *self._defaults, (b"x-request-id", request_id.encode())]
-        if b"content-security-policy" not in [name for name, _ in given]:
-            headers.append(_CSP)
-        return headers
+    def _completed(self, given: Fields) -> Fields:
+        """An answer's headers, and those that it leaves to us."""
+        return (*given, *self._defaults) if _CSP[0] in dict(given) else (*given, *self._defaults, _CSP)
 
     def observe(self, route: str, method: str, status: int, seconds: float, origin: Origin) -> None:
-        for observer in self._observers:
-            observer.observe(route, method, status, seconds, origin)
+        for observe in self._observe:
+            observe(route, method, status, seconds, origin)
 
 
 class _Exchange:
@@ -130,9 +131,15 @@ class _Exchange:
 
     def send(self, message: Message) -> Awaitable[None]:
         """Sends on what the application sends."""
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == ANSWER:
             self._status = message["status"]
-            message["headers"] = self._envelope.headers(message["headers"], self._origin.request_id)
+            message["headers"] = self._envelope.completed(message["headers"])
+            message["own"] += ((b"x-request-id", self._origin.request_id.encode()),)
+        elif kind == "http.response.start":
+            self._status = message["status"]
+            own = (b"x-request-id", self._origin.request_id.encode())
+            message["headers"] = [*self._envelope.completed(tuple(message["headers"])), own]
         return self._send(message)
 
     async def fail(self) -> None:
@@ -153,8 +160,7 @@ class _Exchange:
         seconds = time.perf_counter() - self._started
         status = self._scope.get("idp.refused", self._status)
         method = self._scope["method"]
-        method = method if method in _METHODS else OTHER
-        self._envelope.observe(self.route, method, status, seconds, self._origin)
+        self._envelope.observe(self.route, method if method in _METHODS else OTHER, status, seconds, self._origin)
 
     @property
     def route(self) -> str:

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-from starlette.requests import Request
+from starlette.types import Scope
+
+FIELDS = "idp.fields"
+"""Where the scope has the fields by their names, if none of these comes twice: the server has to know that anyway."""
 
 
-def field_values(request: Request, name: bytes) -> Sequence[str]:
+def field_values(scope: Scope, name: bytes) -> Sequence[str]:
     """The values of the field lines of this name, which is in lower case, in their order (RFC 9110 §5.2).
 
-    All are read once, by whoever asks first. `request.headers` would go through them each time.
+    `request.headers` would go through all of them each time.
     """
-    fields: dict[bytes, list[str]] | None = request.scope.get("idp.fields")
+    fields = scope.get(FIELDS)
     if fields is None:
-        fields = request.scope["idp.fields"] = {}
-        for key, value in request.scope["headers"]:
-            if key in fields:
-                fields[key].append(value.decode("latin-1"))
-            else:
-                fields[key] = [value.decode("latin-1")]
-    return fields.get(name, ())
+        return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    value = fields.get(name)
+    return () if value is None else (value.decode("latin-1"),)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.answers import Answer, unavailable
+from idp.endpoints.answers import Answer, fields, unavailable
 from idp.endpoints.envelope import origin_of
 from idp.endpoints.fields import field_values
 from idp.protocol.ports import Clock
@@ -28,7 +28,7 @@ class JwksEndpoint:
             jwks = self.keyring.jwks(now)
         except NoSigningKeyError:
             raise unavailable("No key is available.") from None
-        conditions = field_values(request, b"if-none-match")
+        conditions = field_values(request.scope, b"if-none-match")
         current = bool(conditions) and is_current(", ".join(conditions), jwks.etag)
         self.readers.saw(reader_name(request), jwks.keys[-1]["kid"], confirmed=current)
         return _answer(None if current else jwks.body, jwks.etag, self.keyring.max_age(now))
@@ -40,14 +40,14 @@ def _answer(body: bytes | None, etag: str, max_age: int) -> Response:
     headers = {"Cache-Control": f"public, max-age={max_age}, must-revalidate", "ETag": etag}
     if body is None:
         return Response(status_code=304, headers=headers)
-    return Answer(body, 200, headers, "application/json")
+    return Answer(body, 200, fields({"Content-Type": "application/json", **headers}))
 
 
 def reader_name(request: Request) -> str:
     """Who reads: the name that it gives itself with `?verifier=`, else its software and where it comes from."""
     name = request.query_params.get("verifier") if request.scope["query_string"] else None
     if not name:
-        agents = field_values(request, b"user-agent")
+        agents = field_values(request.scope, b"user-agent")
         name = f"{agents[0][:80] if agents else 'unknown software'} at {origin_of(request.scope).source}"
     name = name[:120]
     return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)

@@ -16,16 +16,21 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from idp.endpoints.envelope import OBSERVE, OTHER, new_origin, refused
+from idp.endpoints.fields import FIELDS
+from idp.endpoints.whole import EXTENSIONS
 from idp.http import bounds
 from idp.http.deadline import Deadline
 from idp.http.exchange import Exchange
 from idp.http.head import Header
 from idp.http.outflow import Outflow
 from idp.http.refusal import refusal
+from idp.http.repeated import KnownHead, known_head
 from idp.http.target import is_addressed, path_and_query
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _VERSIONS = frozenset({"1.0", "1.1"})
+_ABOUT_CONNECTION = frozenset({b"connection", b"proxy-connection", b"upgrade", b"expect"})
+"""What most requests have not, and only who has it needs to be asked about."""
 
 
 class State(ServerState):
@@ -68,6 +73,8 @@ class Connection(asyncio.Protocol):
         self._is_over = False  # what still comes is no request any more
         self._is_paused = False
         self._host: bytes | None = None  # that was asked for last
+        self._known: KnownHead | None = None  # that came last
+        self._replayable: Scope | None = None  # of the last request, if the same bytes would be the same request again
         # the request that is coming in
         self._target = b""
         self._headers: list[Header] = []
@@ -102,6 +109,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        begins = not self._received
+        if begins and self._known is not None and (body := self._known.body_in(data)) is not None:
+            self._repeat(self._known, body)
+            return
         self._piece = len(data)
         self._received += self._piece
         try:
@@ -114,6 +125,14 @@ class Connection(asyncio.Protocol):
             self._refuse(400)
         if self._received and not self._is_over:
             self._await_the_rest()
+        elif begins and self._replayable is not None:
+            self._known = known_head(data, self._replayable)
+
+    def _repeat(self, head: KnownHead, body: bytes) -> None:
+        """Takes a request as the parser took the one before with this head."""
+        exchange = Exchange(self, head.scope(), expects_continue=False, is_last=self._is_draining)
+        exchange.take(body)
+        self._completed(exchange)
 
     def _await_the_rest(self) -> None:
         """Has the application begin on what there is, and watches over what is not there yet."""
@@ -142,14 +161,14 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._target = b""
         self._headers = []
+        self._replayable = None
         self._received = self._received or 1
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._incoming is None:  # trailers are dropped: nobody here has a use for them (RFC 9110 §6.5.1)
-            self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self._headers
@@ -158,17 +177,25 @@ class Connection(asyncio.Protocol):
             self._refuse(431)
             raise _Enough
         keeps_alive = parser.should_keep_alive()
-        # Only in HTTP/1.1 is that so without a header (RFC 9112 §9.3), and to ask for the version takes its time.
-        is_plain = keeps_alive and b"connection" not in fields and b"proxy-connection" not in fields
-        version = "1.1" if is_plain else parser.get_http_version()
+        if is_plain := keeps_alive and _ABOUT_CONNECTION.isdisjoint(fields):
+            version = "1.1"  # only there is that so without a header (RFC 9112 §9.3), and to ask takes its time
+        else:
+            version = parser.get_http_version()
         if method == b"CONNECT" or version not in _VERSIONS or not self._is_addressed(fields, version):
             self._refuse(400)
             raise _Enough
-        if parser.should_upgrade():
-            return
-        is_last = self._is_draining or not keeps_alive or version == "1.0"
-        expects_continue = b"expect" in fields and version == "1.1" and fields[b"expect"].lower() == b"100-continue"
-        self._incoming = Exchange(self, self._scope(method, version), expects_continue, is_last)
+        is_last, expects_continue = self._is_draining, False
+        if not is_plain:
+            if parser.should_upgrade():
+                return
+            is_last = is_last or not keeps_alive or version == "1.0"
+            expects_continue = version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
+        scope = self._scope(method, version)
+        if len(fields) == len(headers):
+            scope[FIELDS] = fields
+        self._incoming = Exchange(self, scope, expects_continue, is_last)
+        self._replayable = None if is_last or expects_continue else scope
+        self._headers = []  # for trailers, which are dropped: nobody here has a use for them (RFC 9110 §6.5.1)
 
     def _is_addressed(self, fields: Mapping[bytes, bytes], version: str) -> bool:
         host = fields.get(b"host")
@@ -193,6 +220,7 @@ class Connection(asyncio.Protocol):
             "client": self._client,
             "scheme": "http",
             "root_path": "",
+            "extensions": EXTENSIONS,
             "method": method.decode("ascii"),
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
@@ -209,6 +237,11 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # it is read again, without its Upgrade
             return
         self._incoming, self._received, self._since = None, 0, None
+        self._completed(exchange)
+        if self._is_over:
+            raise _Enough
+
+    def _completed(self, exchange: Exchange) -> None:
         exchange.is_whole = True
         if exchange.is_offered:
             exchange.tell()
@@ -216,7 +249,6 @@ class Connection(asyncio.Protocol):
             self._offer(exchange)
         if exchange.is_last or len(self._waiting) >= bounds.MAX_PIPELINED:
             self._end_after_answers()
-            raise _Enough
 
     # The answers
 

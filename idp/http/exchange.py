@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
@@ -10,7 +10,8 @@ from uvicorn.server import ServerState
 
 from idp.endpoints.body import MAX_BODY
 from idp.endpoints.envelope import refused
-from idp.http.head import LAST, Header, rendered
+from idp.endpoints.whole import ANSWER, BODY
+from idp.http.head import LAST, Header, common_head, header_line, rendered
 from idp.http.outflow import Outflow
 
 log = logging.getLogger("idp.http")
@@ -38,50 +39,33 @@ class Line(Protocol):
 class Exchange:
     """Begins when the head of a request is complete, and is over when its answer is written or the client gone."""
 
-    __slots__ = (
-        "_body",
-        "_expects_continue",
-        "_has_content",
-        "_head",
-        "_is_chunked",
-        "_is_cut",
-        "_is_read",
-        "_length",
-        "_line",
-        "_news",
-        "_outflow",
-        "_sent",
-        "has_begun",
-        "is_answered",
-        "is_gone",
-        "is_last",
-        "is_offered",
-        "is_whole",
-        "scope",
-        "task",
-    )
+    # How each begins; only what changes takes time.
+    task: asyncio.Task[None] | None = None
+    is_offered = False
+    """To the application, at once or in its turn."""
+    is_whole = False
+    """Its body has come in."""
+    is_gone = False
+    """The client, or our interest in it."""
+    is_answered = False
+    has_begun = False
+    """Some of the answer is written."""
+    _news: asyncio.Event | None = None
+    _body: bytes | bytearray = b""
+    _is_cut = False  # what came after MAX_BODY was dropped
+    _is_read = False
+    _head: list[bytes] | None = None  # until the first of the content comes
+    _length: int | None = None  # of the content, if it was said
+    _sent = 0  # of it
+    _has_content = True
+    _is_chunked = False
 
     def __init__(self, line: Line, scope: Scope, expects_continue: bool, is_last: bool) -> None:
         self.scope = scope
-        self.task: asyncio.Task[None] | None = None
-        self.is_offered = False  # to the application, at once or in its turn
-        self.is_whole = False  # its body has come in
         self.is_last = is_last  # on its connection
-        self.is_gone = False  # the client, or our interest in it
-        self.is_answered = False
-        self.has_begun = False  # some of the answer is written
         self._line = line
         self._outflow = line.outflow
         self._expects_continue = expects_continue
-        self._news: asyncio.Event | None = None
-        self._body: bytes | bytearray = b""
-        self._is_cut = False  # what came after MAX_BODY was dropped
-        self._is_read = False
-        self._head: list[bytes] | None = None  # until the first of the content comes
-        self._length: int | None = None  # of the content, if it was said
-        self._sent = 0  # of it
-        self._has_content = True
-        self._is_chunked = False
 
     # The request
 
@@ -139,6 +123,8 @@ class Exchange:
 
     async def run(self, app: ASGIApp) -> None:
         """Has the application answer, whatever becomes of it."""
+        if self.is_whole and not self._is_cut:
+            self.scope[BODY] = bytes(self._body)
         try:
             await app(self.scope, self.receive, self.send)
             if not (self.is_answered or self.is_gone):
@@ -158,40 +144,64 @@ class Exchange:
         if self.is_gone:
             return
         kind = message["type"]
-        if kind == "http.response.start" and self._head is None:
+        if kind == ANSWER and self._head is None and not self.is_answered:
+            self._answer(message["status"], message["headers"], message["own"], message["body"])
+        elif kind == "http.response.start" and self._head is None and not self.is_answered:
             self._start(message["status"], message.get("headers", ()))
         elif kind == "http.response.body" and self._head is not None and not self.is_answered:
             self._write(message.get("body", b""), message.get("more_body", False))
         else:
             raise RuntimeError(f"This is not the moment for {kind}")
 
+    def _answer(self, status: int, headers: Sequence[Header], own: Iterable[Header], content: bytes) -> None:
+        """Writes all of it, as most answers are: not long, and with content."""
+        size = len(content)
+        if size > _COPIED or status in _WITHOUT_CONTENT or self.scope["method"] == "HEAD":
+            self._start(status, [*headers, *own, (b"content-length", b"%d" % size)])
+            self._write(content, more=False)
+            return
+        head, is_last = common_head(status, (*self._line.state.default_headers, *headers))
+        if is_last:
+            self.is_last = True
+        pieces = [head]
+        for name, value in own:
+            pieces.append(header_line(name, value))
+        end = b"content-length: %d\r\nconnection: close\r\n\r\n" if self.is_last else b"content-length: %d\r\n\r\n"
+        pieces += (end % size, content)
+        self.has_begun = True
+        self._outflow.write(b"".join(pieces))
+        self._conclude()
+
     def _start(self, status: int, headers: Iterable[Header]) -> None:
-        self._head, length, is_last = rendered(status, [*self._line.state.default_headers, *headers])
-        self._length = None if status == 204 else length  # RFC 9110 §8.6
-        self._has_content = status not in _WITHOUT_CONTENT and self.scope["method"] != "HEAD"
-        self.is_last = self.is_last or is_last
+        self._head, self._length, is_last = rendered(status, [*self._line.state.default_headers, *headers])
+        if is_last:
+            self.is_last = True
+        if status in _WITHOUT_CONTENT or self.scope["method"] == "HEAD":
+            self._has_content = False
+            if status == 204:
+                self._length = None  # RFC 9110 §8.6
 
     def _write(self, content: bytes, more: bool) -> None:
+        size = len(content)
         if not self._has_content:
             content = b""
         elif self._length is not None:
-            self._sent += len(content)
-            if self._sent > self._length or (self._sent < self._length and not more):
+            self._sent += size
+            if self._sent != self._length and (self._sent > self._length or not more):
                 raise RuntimeError("The content is not as long as its Content-Length says")
-        pieces = [] if self.has_begun else self._framed(len(content), more)
-        if self._is_chunked:
-            pieces += _chunks(content, more)
-        else:
-            pieces.append(content)
-        if len(content) > _COPIED:
+        pieces = [] if self.has_begun else self._framed(size, more)
+        pieces += _chunks(content, more) if self._is_chunked else (content,)
+        if size > _COPIED:
             self._outflow.write_uncopied(pieces)
         else:
             self._outflow.write(b"".join(pieces))
         if not more:
-            self.is_answered = True
-            if self._news is not None:
-                self._news.set()
-            self._line.answered(self)
+            self._conclude()
+
+    def _conclude(self) -> None:
+        self.is_answered = True
+        self.tell()
+        self._line.answered(self)
 
     def _framed(self, size: int, more: bool) -> list[bytes]:
         """The whole head, once it can be known how the content is to be told from what follows (RFC 9112 §6)."""

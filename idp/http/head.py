@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 
 Header = tuple[bytes, bytes]
@@ -47,14 +48,25 @@ def rendered(status: int, headers: Iterable[Header]) -> tuple[list[bytes], int |
             if name in _OURS:
                 is_last = is_last or (name == b"connection" and b"close" in value.lower())
                 continue
-            line = _rendered(name, value)
+            line = header_line(name, value)
             if name not in _CHANGING and len(line) <= _MAX_LINE:
                 _remember(header, line)
         lines.append(line)
     return lines, length, is_last
 
 
-def _rendered(name: bytes, value: bytes) -> bytes:
+@lru_cache(256)
+def common_head(status: int, headers: tuple[Header, ...]) -> tuple[bytes, bool]:
+    """What heads have in common that go with answer after answer, and whether these are to be the last. Raises as
+    `rendered` does, and ValueError if the headers say how long the content is."""
+    lines, length, is_last = rendered(status, headers)
+    if length is not None:
+        raise ValueError("These are not for one answer alone")
+    return b"".join(lines), is_last
+
+
+def header_line(name: bytes, value: bytes) -> bytes:
+    """One header. Raises ValueError."""
     if not (name in _CHANGING or _TOKEN.fullmatch(name)) or not (value.isalnum() or not _CONTROL.search(value)):
         raise ValueError(f"This is no header: {name!r}")
     return b"%b: %b\r\n" % (name, value)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from idp.endpoints.whole import ANSWER
 from tests.http.serving import serving
 from tests.wire import statuses, wire_to
 
@@ -23,12 +24,22 @@ def content(body: bytes, *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
+def at_once(body: bytes, *headers: Header) -> Message:
+    return {"type": ANSWER, "status": 200, "headers": headers, "own": ((b"x-own", b"1"),), "body": body}
+
+
 def length(size: int) -> Header:
     return b"content-length", str(size).encode()
 
 
 ANSWERS: dict[str, list[Message]] = {
     "/whole": [start(200, length(5)), content(b"hello")],
+    "/at-once": [at_once(b"hello", (b"x-common", b"1"))],
+    "/at-once-large": [at_once(b"x" * 100_000)],
+    "/at-once-last": [at_once(b"hello", (b"connection", b"close"))],
+    "/at-once-length": [at_once(b"hello", length(5))],
+    "/at-once-split": [at_once(b"hello", (b"x-a", b"b\r\nSet-Cookie: c=d"))],
+    "/at-once-twice": [start(), at_once(b"hello"), content(b"")],
     "/unsaid": [start(), content(b"hello")],
     "/empty": [start(), content(b"")],
     "/bare": [start(), {"type": "http.response.body"}],
@@ -87,7 +98,7 @@ async def raw(url: str, request: str, version: str = "1.1") -> tuple[bytes, byte
 class TestContent:
     """Where it ends (RFC 9112 §6.3)."""
 
-    @pytest.mark.parametrize("path", ["/whole", "/unsaid", "/own-framing"])
+    @pytest.mark.parametrize("path", ["/whole", "/unsaid", "/own-framing", "/at-once"])
     async def test_a_whole_answer_has_its_length(self, url: str, path: str) -> None:
         head, rest = await raw(url, f"GET {path}")
         assert (head.count(b"content-length: 5"), head.count(b"transfer-encoding"), rest) == (1, 0, b"hello")
@@ -116,11 +127,19 @@ class TestContent:
         assert b"transfer-encoding" not in head
         assert rest == b"hello"
 
+    async def test_what_is_said_at_once_has_what_is_common_and_what_is_its_own(self, http: httpx.AsyncClient) -> None:
+        for _ in range(2):
+            answer = await http.get("/at-once")
+            assert (answer.headers["x-common"], answer.headers["x-own"], answer.text) == ("1", "1", "hello")
+            head = await http.head("/at-once")
+            assert {**head.headers, "date": ""} == {**answer.headers, "date": ""}
+        assert len((await http.get("/at-once-large")).content) == 100_000
+
     async def test_a_large_one(self, http: httpx.AsyncClient) -> None:
         answers = await asyncio.gather(*(http.get("/large") for _ in range(4)))
         assert [len(answer.content) for answer in answers] == [3_000_000] * 4
 
-    @pytest.mark.parametrize("path", ["/whole", "/unsaid", "/stream", "/counted-stream", "/204", "/304"])
+    @pytest.mark.parametrize("path", ["/whole", "/unsaid", "/stream", "/counted-stream", "/204", "/304", "/at-once"])
     async def test_head_is_answered_with_a_head(self, url: str, path: str) -> None:
         """RFC 9110 §9.3.2. What follows on the connection is the next answer, not a body that nobody expects."""
         async with wire_to(url) as connection:
@@ -143,9 +162,10 @@ class TestContent:
         head, _ = await raw(url, "GET /599")
         assert head.startswith(b"http/1.1 599 \r\n")
 
-    async def test_the_application_may_end_the_connection(self, url: str) -> None:
+    @pytest.mark.parametrize("path", [b"/last", b"/at-once-last"])
+    async def test_the_application_may_end_the_connection(self, url: str, path: bytes) -> None:
         async with wire_to(url) as connection:
-            await connection.send(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+            await connection.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path * 2)
             answers = await connection.rest()
         assert statuses(answers) == [200]
         assert answers.lower().count(b"connection: close") == 1
@@ -157,7 +177,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         "path",
         ["/raise", "/nothing", "/only-start", "/content-first", "/two-starts", "/too-short", "/too-long", "/split",
-         "/split-name", "/nul", "/no-number", "/no-status"],
+         "/split-name", "/nul", "/no-number", "/no-status", "/at-once-length", "/at-once-split", "/at-once-twice"],
     )  # fmt: skip
     async def test_500_with_nothing_of_what_was_said(
         self, url: str, path: str, caplog: pytest.LogCaptureFixture
@@ -186,8 +206,8 @@ async def test_headers_are_the_applications_and_the_date(http: httpx.AsyncClient
 
 
 async def test_answers_follow_each_other_on_one_connection(url: str) -> None:
-    paths = [b"/whole", b"/stream", b"/empty", b"/204", b"/counted-stream", b"/last"]
+    paths = [b"/whole", b"/stream", b"/at-once", b"/empty", b"/204", b"/at-once", b"/counted-stream", b"/last"]
     async with wire_to(url) as connection:
         await connection.send(b"".join(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in paths))
         answers = await connection.rest()
-    assert statuses(answers) == [200, 200, 200, 204, 200, 200]
+    assert statuses(answers) == [200, 200, 200, 200, 204, 200, 200, 200]

@@ -9,6 +9,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from idp.endpoints.body import MAX_BODY
+from idp.endpoints.fields import FIELDS
+from idp.endpoints.whole import ANSWER, BODY
 from idp.http import bounds
 from tests.http.serving import serving
 from tests.wire import Wire, statuses, wire_to
@@ -31,8 +33,10 @@ class App:
             message = await receive()
             answer = [message["type"], message.get("body", b"").decode(), message.get("more_body")]
         elif scope["path"] == "/scope":
-            answer = {name: value for name, value in scope.items() if name not in {"client", "server", "headers"}}
+            bytes_in_it = {"client", "server", "headers", FIELDS}
+            answer = {name: value for name, value in scope.items() if name not in bytes_in_it}
             answer |= {"headers": [(name.decode(), value.decode()) for name, value in scope["headers"]]}
+            answer |= {"names": sorted(name.decode() for name in scope[FIELDS]) if FIELDS in scope else None}
         elif scope["path"] == "/slow":
             await asyncio.sleep(1)
         elif scope["path"] == "/wait":
@@ -105,6 +109,9 @@ async def test_scope(url: str) -> None:
         "raw_path": repr(b"/%73cope"),
         "query_string": repr(b"a=%20b&c?d"),
         "headers": [["host", "a"], ["x-a", "B"], ["x-a", "c"]],
+        "names": None,
+        "extensions": {ANSWER: {}},
+        BODY: repr(b""),
     }
 
 
@@ -126,13 +133,24 @@ class TestBody:
             _, body = await one(connection)
             assert json.loads(body) == ["http.request", "hello", False]
 
+    @pytest.mark.parametrize(("lines", "names"), [("X: y", ["host", "x"]), ("X: y\r\nx: z", None)])
+    async def test_fields_are_told_by_name_if_each_comes_once(
+        self, url: str, lines: str, names: list[str] | None
+    ) -> None:
+        async with wire_to(url) as connection:
+            await connection.send(f"GET /scope HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n".encode())
+            _, body = await one(connection)
+        assert json.loads(body)["names"] == names
+
     async def test_trailers_are_no_headers(self, url: str) -> None:
         """RFC 9110 §6.5.1: what a proxy has checked is the head."""
         async with wire_to(url) as connection:
             start = b"POST /scope HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
             await connection.send(start + b"0\r\nAuthorization: b\r\n\r\n")
             _, body = await one(connection)
-        assert json.loads(body)["headers"] == [["host", "a"], ["transfer-encoding", "chunked"]]
+        told = json.loads(body)
+        assert told["headers"] == [["host", "a"], ["transfer-encoding", "chunked"]]
+        assert told["names"] == ["host", "transfer-encoding"]
 
     async def test_of_one_that_is_too_long_there_is_the_beginning(self, url: str) -> None:
         size = 900_000
