@@ -23,6 +23,7 @@ from idp.directory.key_sets import KeySets
 from idp.directory.login import Login
 from idp.directory.passwords import Passwords
 from idp.directory.people import People
+from idp.directory.proved_clients import ProvedClients
 from idp.directory.remote_keys import key_set_fetcher
 from idp.directory.subject_tokens import SubjectTokens
 from idp.directory.swaps import Swaps
@@ -120,7 +121,7 @@ def _shared(settings: Settings, parts: Parts) -> _Shared:
     swaps = Swaps(store.refresh_families, idle_ttl=settings.refresh_policy.idle_ttl)
     return _Shared(
         clients=clients,
-        requests=ClientRequests(clients, assertions, audit, clock),
+        requests=ClientRequests(clients, ProvedClients(clients, since_boot), assertions, audit, clock),
         workloads=Workloads(issuer, store.trusted_issuers, key_sets, store.used_ids, clock, skew, audit),
         issued=issued,
         proofs=proofs,
@@ -153,7 +154,7 @@ def _client_routes(
         supported,
         shared.workloads,
         Issuer(settings.issuer, settings.access_token_ttl, clock, keyring, shared.draw_status),
-        lambda: keyring.signing_key(clock()),
+        keyring.signing_key,
         shared.proofs,
         parts.audit,
         parts.metrics,

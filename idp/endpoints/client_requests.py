@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from idp.directory.client_assertions import ClientAssertions
 from idp.directory.client_cache import ClientCache
+from idp.directory.proved_clients import ProvedClients
 from idp.endpoints.answers import oauth_error_answer
 from idp.endpoints.envelope import origin_of
 from idp.endpoints.fields import field_values
@@ -15,7 +16,7 @@ from idp.endpoints.form import Form, parse_form
 from idp.protocol.audit import AuditEvent
 from idp.protocol.authorization import Origin
 from idp.protocol.client import Client
-from idp.protocol.client_authentication import ClientCredentials, is_authentic, presented_credentials
+from idp.protocol.client_authentication import PARAMETERS, ClientCredentials, is_authentic, presented_credentials
 from idp.protocol.errors import (
     InvalidClientError,
     InvalidRequestError,
@@ -56,11 +57,12 @@ async def answered(work: Awaitable[Response], refused: Refused = lambda _: None)
 
 @record
 class ClientRequest:
-    """A request that was read, of a client that was authenticated."""
+    """A request that was read, of a client that was authenticated, `at` an instant in POSIX seconds."""
 
     client: Client
     form: Form
     origin: Origin
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class ClientRequests:
     asks when nobody is named, if anybody."""
 
     clients: ClientCache
+    proved: ProvedClients
     assertions: ClientAssertions
     audit: Audit
     clock: Clock
@@ -79,9 +82,14 @@ class ClientRequests:
         """Raises MethodNotAllowedError, InvalidRequestError, InvalidClientError, or what `vouched` raises."""
         if request.method != "POST":  # RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1
             raise MethodNotAllowedError
-        form, origin = await parse_form(request), origin_of(request.scope)
+        form, origin, now = await parse_form(request), origin_of(request.scope), self.clock()
+        authorization = _authorization(request)
+        if authorization is not None and PARAMETERS.isdisjoint(form.values):
+            proved = await self.proved.find(authorization)
+            if proved is not None:
+                return ClientRequest(proved, form, origin, now)
         try:
-            presented = presented_credentials(_authorization(request), form.values)
+            presented = presented_credentials(authorization, form.values)
         except InvalidClientError:
             self._record_bad_client(None, origin)
             raise
@@ -89,17 +97,20 @@ class ClientRequests:
             vouched_for = await vouched(form, presented.client_id if presented else None, origin)
             client = await self.clients.find(vouched_for) if vouched_for else None
             if client is not None:
-                return ClientRequest(client, form, origin)
-        return ClientRequest(await self.authenticate_client(presented or default(form), origin), form, origin)
+                return ClientRequest(client, form, origin, now)
+        client = await self.authenticate_client(presented or default(form), origin, now)
+        if authorization is not None and not client.is_public:
+            self.proved.remember(authorization, client)
+        return ClientRequest(client, form, origin, now)
 
-    async def authenticate_client(self, presented: ClientCredentials | None, origin: Origin) -> Client:
+    async def authenticate_client(self, presented: ClientCredentials | None, origin: Origin, now: float) -> Client:
         """The client, proved by its credentials (§2.3). Raises InvalidClientError or InvalidRequestError."""
         if presented is None:
             raise InvalidRequestError("The request names no client: client_id is missing.")
         client = await self.clients.find(presented.client_id)
         if presented.assertion:
             await self._accept_assertion(client, presented.assertion, origin)
-        elif not is_authentic(client, presented, self.clock()):
+        elif not is_authentic(client, presented, now):
             self._record_bad_client(client, origin)
             raise InvalidClientError("Client authentication failed.")
         assert client is not None, "nobody was proved"
@@ -119,7 +130,7 @@ class ClientRequests:
 
 def _authorization(request: Request) -> str | None:
     """The one Authorization header. Two are two authentications in one request (§2.3)."""
-    given = field_values(request, b"authorization")
+    given = field_values(request.scope, b"authorization")
     if len(given) > 1:
         raise InvalidRequestError("The request has more than one Authorization header.")
     return given[0] if given else None

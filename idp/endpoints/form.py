@@ -1,6 +1,6 @@
 """A form read once, strictly and bounded (RFC 6749 §3.2, Appendix B)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_plus
 
 from starlette.requests import Request
@@ -13,60 +13,74 @@ MAX_FIELDS = 64
 REPEATABLE = frozenset({"resource", "audience"})
 """The parameters that may come more than once (RFC 8707 §2, RFC 8693 §2.1)."""
 
+_Pair = tuple[str, str, str]  # as `partition` gives them: name, "=", value
+
 
 @record
 class Form:
     """The parameters of a request. Empty ones count as absent (RFC 6749 §3.2)."""
 
     values: Mapping[str, str]
-    repeated: Mapping[str, tuple[str, ...]]
-
-    @property
-    def resources(self) -> tuple[str, ...]:
-        return self.repeated.get("resource", ())
-
-    @property
-    def audiences(self) -> tuple[str, ...]:
-        return self.repeated.get("audience", ())
+    resources: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
 
 
 async def parse_form(request: Request) -> Form:
     """Reads the body. Raises InvalidRequestError for anything but a well-formed form, 413 in status for a huge one."""
     if media_type(request) != "application/x-www-form-urlencoded":
         raise InvalidRequestError("The body must be application/x-www-form-urlencoded.")
-    return _form(await read_body(request))
+    body = await read_body(request)
+    return _known.get(body) or _form(body)
+
+
+_known: dict[bytes, Form] = {}
+"""Forms that were read before and say only what is asked for, which clients ask for again and again: no form that says
+who asks, or holds what is to be exchanged."""
+_MAX_KNOWN = 256
+_ASKING = frozenset({"grant_type", "scope"})
 
 
 def _form(body: bytes) -> Form:
-    values: dict[str, str] = {}
-    repeated: dict[str, list[str]] = {}
-    empty = False
-    for name, value in _pairs(body):
-        if "\0" in name or "\0" in value:
-            raise InvalidRequestError("A parameter contains a NUL character.")
-        if name in REPEATABLE:
-            if value:
-                repeated.setdefault(name, []).append(value)
-        elif name in values:
-            raise InvalidRequestError("A parameter is repeated.")
-        else:
-            values[name] = value
-            empty = empty or not value
-    if empty:
+    form = _read(body)
+    if _ASKING.issuperset(form.values):
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        _known[body] = form
+    return form
+
+
+def _read(body: bytes) -> Form:
+    pairs = _pairs(body)
+    values = {name: value for name, _, value in pairs}
+    resources: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    if not REPEATABLE.isdisjoint(values):
+        resources, audiences = _all(pairs, "resource"), _all(pairs, "audience")
+        pairs = [pair for pair in pairs if pair[0] not in REPEATABLE]
+        values = {name: value for name, _, value in pairs}
+    if len(values) < len(pairs):
+        raise InvalidRequestError("A parameter is repeated.")
+    if "" in values.values():
         values = {name: value for name, value in values.items() if value}
-    return Form(values, {name: tuple(found) for name, found in repeated.items()} if repeated else {})
+    return Form(values, resources, audiences)
 
 
-def _pairs(body: bytes) -> list[tuple[str, str]]:
+def _all(pairs: Sequence[_Pair], name: str) -> tuple[str, ...]:
+    return tuple(value for named, _, value in pairs if named == name and value)
+
+
+def _pairs(body: bytes) -> Sequence[_Pair]:
     """As `urllib.parse.parse_qsl` reads them, which takes five times as long. Raises InvalidRequestError."""
     try:
         text = body.decode("ascii")
-        split = [field.partition("=") for field in text.split("&") if field]
-        if len(split) > MAX_FIELDS:
+        pairs = [field.partition("=") for field in text.split("&") if field]
+        if len(pairs) > MAX_FIELDS:
             raise InvalidRequestError(f"The body has more than {MAX_FIELDS} parameters.")
+        if "%00" in text or "\0" in text:
+            raise InvalidRequestError("A parameter contains a NUL character.")
         if "%" in text or "+" in text:
-            return [(_decoded(name), _decoded(value)) for name, _, value in split]
-        return [(name, value) for name, _, value in split]
+            return [(_decoded(name), equals, _decoded(value)) for name, equals, value in pairs]
+        return pairs
     except ValueError:  # UnicodeDecodeError is one too
         raise InvalidRequestError("The body is not a well-formed form in UTF-8.") from None
 

@@ -36,6 +36,11 @@ UNPROVED = Possession(None, {})
 """Of a request without a proof."""
 
 
+def has_proof(request: Request) -> bool:
+    """Whether there is something for `Proofs.accept` to accept."""
+    return bool(field_values(request.scope, b"dpop"))
+
+
 @dataclass(frozen=True, slots=True)
 class Proofs:
     """Accepts each proof once, whichever instance it comes to."""
@@ -52,7 +57,7 @@ class Proofs:
 
         Raises InvalidDPoPProofError, UseDPoPNonceError or DatabaseUnavailable.
         """
-        given = field_values(request, b"dpop")
+        given = field_values(request.scope, b"dpop")
         if not given:
             return UNPROVED
         if len(given) > 1:

@@ -5,14 +5,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.directory.workloads import Workloads
-from idp.endpoints.answers import json_answer
+from idp.endpoints.answers import Answer, fields
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.endpoints.form import Form
-from idp.endpoints.proofs import Possession, Proofs
+from idp.endpoints.proofs import UNPROVED, Possession, Proofs, has_proof
 from idp.grants import Grant
 from idp.issuer import Issuer
 from idp.metrics import Metrics
@@ -38,18 +39,18 @@ from idp.protocol.tokens import TokenResponse
 EXCESSES = (UnauthorizedClientError, InvalidScopeError, InvalidTargetError, TooManyActorsError)
 """The refusals of a client that asks for more than it may have: those are for the audit log."""
 
-_UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_UNCACHED = fields({"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Exchanges grants for tokens. `check_signing` raises NoSigningKeyError when none could be signed."""
+    """Exchanges grants for tokens. `check_signing` raises NoSigningKeyError when none could be signed at that time."""
 
     requests: ClientRequests
     grants: Mapping[str, Grant]
     workloads: Workloads
     issuer: Issuer
-    check_signing: Callable[[], object]
+    check_signing: Callable[[float], object]
     proofs: Proofs
     audit: Audit
     metrics: Metrics
@@ -70,19 +71,25 @@ class TokenEndpoint:
                 raise
 
     async def _exchanged(self, request: Request, asked: ClientRequest, record: Record) -> Response:
-        client, form = self._restricted(asked.client), asked.form
-        grant = self.select_grant(form, client)
-        self.check_signing()
-        proved = await self._proved(request, client)
+        client, form = asked.client, asked.form
+        grant_type = form.values.get("grant_type")
+        if client.client_id == self.default_client_id:
+            client, grant_type = _restricted(client), _implied_grant_type(form)
+        grant = self.select_grant(grant_type, client)
+        self.check_signing(asked.at)
+        proved = UNPROVED
+        if client.dpop_bound_access_tokens or has_proof(request):
+            proved = await self._proved(request, client)
         outcome = await grant.exchange(
-            TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, dpop_jkt=proved.jkt)
+            TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, proved.jkt)
         )
         if isinstance(outcome, OAuth2Error):
             raise outcome
         response = await self.issuer.issue(changed(outcome, dpop_jkt=proved.jkt) if proved.jkt else outcome)
         record(_issued(outcome, response, grant.grant_type, asked))
         self.metrics.token_issued(grant.grant_type)
-        return json_answer(response.body(), headers={**_UNCACHED, **proved.headers} if proved.headers else _UNCACHED)
+        body = orjson.dumps(response.body())
+        return Answer(body, 200, _UNCACHED + fields(proved.headers) if proved.headers else _UNCACHED)
 
     def _default_client(self, form: Form) -> ClientCredentials | None:
         """A password request that names no client is the default client's, if there is one."""
@@ -97,17 +104,8 @@ class TokenEndpoint:
             return None
         return await self.workloads.client_of(assertion, named, origin)
 
-    def _restricted(self, client: Client) -> Client:
-        """The default client is anybody: passwords alone, nothing to come back to, no administration."""
-        if client.client_id != self.default_client_id:
-            return client
-        scopes = tuple(scope for scope in client.scopes if scope != ADMIN_SCOPE)
-        return replace(client, grant_types=client.grant_types & {"password"}, scopes=scopes, redirect_uris=())
-
-    def select_grant(self, form: Form, client: Client) -> Grant:
+    def select_grant(self, grant_type: str | None, client: Client) -> Grant:
         """The grant that the request names, if we support it and the client may use it (§5.2, R10)."""
-        is_default = client.client_id == self.default_client_id
-        grant_type = _implied_grant_type(form) if is_default else form.values.get("grant_type")
         if grant_type is None:
             raise InvalidRequestError("The parameter grant_type is missing.")
         grant = self.grants.get(grant_type)
@@ -137,6 +135,12 @@ def _issued(authorization: Authorization, response: TokenResponse, grant_type: s
 def _excess(error: OAuth2Error, asked: ClientRequest) -> AuditEvent:
     name, detail = asked.client.client_id, {"error": error.error or ""}
     return AuditEvent("token.refused", "refused", asked.origin, name, name, name, detail)
+
+
+def _restricted(client: Client) -> Client:
+    """The default client is anybody: passwords alone, nothing to come back to, no administration."""
+    scopes = tuple(scope for scope in client.scopes if scope != ADMIN_SCOPE)
+    return replace(client, grant_types=client.grant_types & {"password"}, scopes=scopes, redirect_uris=())
 
 
 def _implied_grant_type(form: Form) -> str | None:

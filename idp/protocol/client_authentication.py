@@ -14,6 +14,9 @@ from idp.protocol.signed_jwt import RefusedJwt, SignedJwt, read_jwt
 METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, "none")
 """The methods that work, by their registered names (RFC 7591 §2)."""
 
+PARAMETERS = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
+"""What a form may have to say about its client."""
+
 _STRANGER = Client("", "", "client_secret_basic", frozenset(), secrets=(ClientSecret(secret_digest("")),))
 
 
@@ -37,7 +40,7 @@ def presented_credentials(authorization: str | None, form: Mapping[str, str]) ->
     or the assertion is not well formed.
     """
     basic = _basic(authorization)
-    asserted = not form.keys().isdisjoint({"client_assertion", "client_assertion_type"})
+    asserted = "client_assertion" in form or "client_assertion_type" in form
     if (basic is not None) + asserted + ("client_secret" in form) > 1:
         raise InvalidRequestError("Two client authentication methods in one request; use one of them.")
     form_id = form.get("client_id")

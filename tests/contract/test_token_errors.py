@@ -10,6 +10,7 @@ from idp.cli.directories import Directories
 from idp.protocol.audit import OPERATOR
 from tests import builders
 from tests.builders import PASSWORD
+from tests.contract.asking import token
 
 FORM = "application/x-www-form-urlencoded"
 PUBLIC = {"token_endpoint_auth_method": "none", "grant_types": frozenset({"password"})}
@@ -50,15 +51,27 @@ class TestInvalidRequest:
         answer = await http.post("/token", content=body, headers={"content-type": FORM})
         assert_refused(answer, 400, "invalid_request")
 
-    async def test_two_authentication_methods(self, http: httpx.AsyncClient, directory: Directories) -> None:
+    @pytest.mark.parametrize("known", [False, True])
+    @pytest.mark.parametrize("more", [{"client_secret": "s"}, {"client_assertion": "a.b.c"}, {"client_id": "another"}])
+    async def test_a_header_and_something_else(
+        self, http: httpx.AsyncClient, directory: Directories, known: bool, more: dict[str, str]
+    ) -> None:
+        """Two methods, or two clients: also where the header alone has been good a moment ago."""
         client = await builders.client(directory)
-        answer = await ask(http, client.auth, grant_type="client_credentials", client_secret=client.secret)
+        if known:
+            await token(http, client)
+        answer = await ask(http, client.auth, grant_type="client_credentials", **more)
         assert_refused(answer, 400, "invalid_request")
 
-    async def test_client_id_differs_from_the_header(self, http: httpx.AsyncClient, directory: Directories) -> None:
+    async def test_a_header_that_differs_from_the_one_that_was_good(
+        self, http: httpx.AsyncClient, directory: Directories
+    ) -> None:
         client = await builders.client(directory)
-        answer = await ask(http, client.auth, grant_type="client_credentials", client_id="another")
-        assert_refused(answer, 400, "invalid_request")
+        await token(http, client)
+        for secret in (client.secret[:-1], client.secret + "x", client.secret.swapcase(), ""):
+            answer = await ask(http, (client.client.client_id, secret), grant_type="client_credentials")
+            assert_refused(answer, 401, "invalid_client")
+        await token(http, client)
 
     async def test_no_client_named(self, http: httpx.AsyncClient) -> None:
         assert_refused(await ask(http, grant_type="client_credentials"), 400, "invalid_request")
