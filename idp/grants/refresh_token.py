@@ -21,8 +21,9 @@ class RefreshTokenGrant:
     async def exchange(self, request: TokenRequest) -> Authorization | OAuth2Error:
         """What is asked for must be registered for the client, as with any grant, and have been granted then (R12)."""
         token = request.required("refresh_token")
-        scope = granted_scope(request.scope, request.client)
-        granted_audience(request.resources, scope, request.client, self._issuer)
+        if request.scope or request.resources:
+            scope = granted_scope(request.scope, request.client)
+            granted_audience(request.resources, scope, request.client, self._issuer)
         outcome = await self._families.present(request, token)
         return self._as_registered_now(outcome) if isinstance(outcome, Authorization) else outcome
 
@@ -30,11 +31,13 @@ class RefreshTokenGrant:
         """What the client, or the person, has lost since the login is not refreshed."""
         client, authentication = granted.client, granted.authentication
         assert authentication is not None
-        lost = set() if authentication.user.is_administrator else {ADMIN_SCOPE}
-        scope = tuple(value for value in granted.scope if value in client.scopes and value not in lost)
-        audience = tuple(value for value in granted.audience if value in (*client.audiences, self._issuer))
+        scopes, audiences = set(client.scopes), {*client.audiences, self._issuer}
+        if not authentication.user.is_administrator:
+            scopes.discard(ADMIN_SCOPE)
+        if scopes.issuperset(granted.scope) and audiences.issuperset(granted.audience):
+            return granted  # as nearly always
+        scope = tuple(value for value in granted.scope if value in scopes)
+        audience = tuple(value for value in granted.audience if value in audiences)
         if not audience:
             return InvalidTargetError("This client may not have tokens any more for what was granted.")
-        if (scope, audience) == (granted.scope, granted.audience):
-            return granted  # as nearly always, and a copy costs as much as all of this
         return changed(granted, scope=scope, audience=audience)

@@ -47,7 +47,7 @@ class TokenRequest:
         return self.form.get("scope")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authentication:
     """How and when a person proved who they are: `methods` are values of RFC 8176."""
 

@@ -1,13 +1,14 @@
 """A person, as the rest of the service sees one."""
 
-from dataclasses import dataclass
 from uuid import UUID
+
+from idp.protocol.record import record
 
 ADMIN_ROLE = "admin"
 """The role of an administrator."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class User:
     """A registered person. `email` and `username` are as they were typed; their normal forms are the store's keys."""
 
