@@ -121,7 +121,7 @@ def _shared(settings: Settings, parts: Parts) -> _Shared:
     swaps = Swaps(store.refresh_families, idle_ttl=settings.refresh_policy.idle_ttl)
     return _Shared(
         clients=clients,
-        requests=ClientRequests(clients, ProvedClients(clients, since_boot), assertions, audit, clock),
+        requests=ClientRequests(clients, ProvedClients(clients), assertions, audit, clock),
         workloads=Workloads(issuer, store.trusted_issuers, key_sets, store.used_ids, clock, skew, audit),
         issued=issued,
         proofs=proofs,

@@ -5,19 +5,22 @@ the way to a client, and what the field gave a moment ago it gives again as long
 other field is ever found in its place: it is looked up as a whole, and only one that was good is kept.
 """
 
-from idp.clock import Ticker
+import asyncio
+
 from idp.directory.client_cache import BOUND, FRESH, ClientCache
 from idp.protocol.client import Client
 
+_LONGEST = 512
+"""Characters of a field that is kept."""
+
 
 class ProvedClients:
-    """Remembers fields for as long as a client is taken as it is, at most: they are secrets. `ticker` never steps."""
+    """Remembers fields for `seconds` at most: they are secrets."""
 
-    def __init__(self, clients: ClientCache, ticker: Ticker) -> None:
+    def __init__(self, clients: ClientCache, *, seconds: float = FRESH) -> None:
         self._clients = clients
-        self._ticker = ticker
+        self._seconds = seconds
         self._proved: dict[str, Client] = {}
-        self._since = ticker()
 
     async def find(self, authorization: str) -> Client | None:
         """The client that this field proves, if that is known. Raises DatabaseUnavailable."""
@@ -27,10 +30,10 @@ class ProvedClients:
         return proved
 
     def remember(self, authorization: str, client: Client) -> None:
-        """That this field proved the client now; not if what proves it has an end."""
-        now = self._ticker()
-        if now - self._since >= FRESH or len(self._proved) >= BOUND:
-            self._proved.clear()
-            self._since = now
-        if all(secret.expires_at is None for secret in client.secrets):
+        """That this field, and nothing else, has proved the client; not if what proves it has an end."""
+        if len(authorization) > _LONGEST or any(secret.expires_at is not None for secret in client.secrets):
+            return
+        if not self._proved:
+            asyncio.get_running_loop().call_later(self._seconds, self._proved.clear)
+        if len(self._proved) < BOUND:
             self._proved[authorization] = client

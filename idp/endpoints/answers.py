@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.endpoints.envelope import Fields, HeaderList, origin_of, problem_body
+from idp.endpoints.envelope import Fields, origin_of, problem_body
 from idp.protocol.errors import OAuth2Error
 
 Headers = Mapping[str, str]
@@ -51,9 +51,9 @@ class Answer(Response):
         self.fields = fields
 
     @property
-    def raw_headers(self) -> HeaderList:  # type: ignore[override]
-        """For Starlette. To change them changes nothing."""
-        return [(b"content-length", b"%d" % len(self.body)), *self.fields]
+    def raw_headers(self) -> Fields:  # type: ignore[override]
+        """For Starlette, which cannot change them: a change would be lost."""
+        return ((b"content-length", b"%d" % len(self.body)), *self.fields)
 
 
 def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Response:

@@ -22,7 +22,7 @@ async def read_body(request: Request) -> bytes:
     if whole is not None:
         return whole
     given = field_values(request.scope, b"content-length")
-    if given and int(given[0] or 0) > MAX_BODY:
+    if given and int(given[0].lstrip("0") or 0) > MAX_BODY:
         raise _too_large()
     body: bytes = b""
     while True:

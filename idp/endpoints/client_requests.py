@@ -57,7 +57,7 @@ async def answered(work: Awaitable[Response], refused: Refused = lambda _: None)
 
 @record
 class ClientRequest:
-    """A request that was read, of a client that was authenticated, `at` an instant in POSIX seconds."""
+    """A request that was read `at` this instant, in POSIX seconds, of a client that was authenticated."""
 
     client: Client
     form: Form
@@ -98,19 +98,19 @@ class ClientRequests:
             client = await self.clients.find(vouched_for) if vouched_for else None
             if client is not None:
                 return ClientRequest(client, form, origin, now)
-        client = await self.authenticate_client(presented or default(form), origin, now)
-        if authorization is not None and not client.is_public:
-            self.proved.remember(authorization, client)
+        client = await self.authenticate_client(presented or default(form), origin)
+        if authorization is not None and presented is not None and presented.method == "client_secret_basic":
+            self.proved.remember(authorization, client)  # it alone has proved it: beside an empty one, others would
         return ClientRequest(client, form, origin, now)
 
-    async def authenticate_client(self, presented: ClientCredentials | None, origin: Origin, now: float) -> Client:
+    async def authenticate_client(self, presented: ClientCredentials | None, origin: Origin) -> Client:
         """The client, proved by its credentials (§2.3). Raises InvalidClientError or InvalidRequestError."""
         if presented is None:
             raise InvalidRequestError("The request names no client: client_id is missing.")
         client = await self.clients.find(presented.client_id)
         if presented.assertion:
             await self._accept_assertion(client, presented.assertion, origin)
-        elif not is_authentic(client, presented, now):
+        elif not is_authentic(client, presented, self.clock()):
             self._record_bad_client(client, origin)
             raise InvalidClientError("Client authentication failed.")
         assert client is not None, "nobody was proved"

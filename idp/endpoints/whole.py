@@ -1,6 +1,7 @@
 """What our server has in addition to ASGI, for requests and answers that are whole: most are.
 
-It offers both as extensions of the scope (ASGI, "Extensions"), so that with any other server all goes the usual way.
+The scope says so, by an extension (ASGI, "Extensions") and by a key of ours, so that with any other server all goes
+the usual way.
 """
 
 from collections.abc import Mapping

@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._host: bytes | None = None  # that was asked for last
         self._known: KnownHead | None = None  # that came last
-        self._replayable: Scope | None = None  # of the last request, if the same bytes would be the same request again
+        self._replayable: Scope | None = None  # of a request that begins in this piece, if it may come again
         # the request that is coming in
         self._target = b""
         self._headers: list[Header] = []
@@ -123,10 +123,11 @@ class Connection(asyncio.Protocol):
             return
         except httptools.HttpParserError:
             self._refuse(400)
+        replayable, self._replayable = self._replayable, None  # it does not outlive its request
         if self._received and not self._is_over:
             self._await_the_rest()
-        elif begins and self._replayable is not None:
-            self._known = known_head(data, self._replayable)
+        elif begins and replayable is not None:
+            self._known = known_head(data, replayable)
 
     def _repeat(self, head: KnownHead, body: bytes) -> None:
         """Takes a request as the parser took the one before with this head."""
@@ -161,14 +162,14 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._target = b""
         self._headers = []
-        self._replayable = None
         self._received = self._received or 1
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._incoming is None:  # trailers are dropped: nobody here has a use for them (RFC 9110 §6.5.1)
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self._headers
@@ -195,7 +196,6 @@ class Connection(asyncio.Protocol):
             scope[FIELDS] = fields
         self._incoming = Exchange(self, scope, expects_continue, is_last)
         self._replayable = None if is_last or expects_continue else scope
-        self._headers = []  # for trailers, which are dropped: nobody here has a use for them (RFC 9110 §6.5.1)
 
     def _is_addressed(self, fields: Mapping[bytes, bytes], version: str) -> bool:
         host = fields.get(b"host")

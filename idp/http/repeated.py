@@ -40,8 +40,8 @@ def known_head(piece: bytes, scope: Scope) -> KnownHead | None:
     fields = scope.get(FIELDS)
     if fields is None:
         return None
-    content = int(fields.get(b"content-length", b"0"))  # a number, as the parser has seen to
-    head = len(piece) - content
-    if head > _LONGEST or piece.find(_HEAD_END) + len(_HEAD_END) != head:
+    head = piece.find(_HEAD_END) + len(_HEAD_END)
+    if head > _LONGEST:
         return None
-    return KnownHead(piece[:head], content, {**scope})
+    content = int(fields.get(b"content-length", b"0"))  # the parser has seen to it that this is a number
+    return KnownHead(piece[:head], content, {**scope}) if head + content == len(piece) else None

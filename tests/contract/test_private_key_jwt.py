@@ -62,6 +62,12 @@ class TestGood:
         assert (await http.post("/token", data=keyed.form(client_id=keyed.client.client_id))).status_code == 200
         assert_refused(await http.post("/token", data=keyed.form(client_id="another")), 400, "invalid_request")
 
+    async def test_an_empty_header_beside_it_proves_nobody(self, http: httpx.AsyncClient, keyed: KeyedClient) -> None:
+        form, empty = keyed.form(), httpx.BasicAuth("", "")
+        assert (await http.post("/token", data=form, auth=empty)).status_code == 200
+        rest = {name: value for name, value in form.items() if not name.startswith("client_")}
+        assert_refused(await http.post("/token", data=rest, auth=empty), 400, "invalid_request")
+
     async def test_one_key_of_several_by_its_kid(
         self, http: httpx.AsyncClient, service: Service, directory: Directories
     ) -> None:

@@ -63,6 +63,16 @@ class TestInvalidRequest:
         answer = await ask(http, client.auth, grant_type="client_credentials", **more)
         assert_refused(answer, 400, "invalid_request")
 
+    async def test_an_empty_header_proves_nobody_whoever_came_with_it(
+        self, http: httpx.AsyncClient, directory: Directories
+    ) -> None:
+        """Swagger UI sends one beside whatever else there is."""
+        client = await builders.client(directory)
+        proof = {"client_id": client.client.client_id, "client_secret": client.secret}
+        answer = await ask(http, ("", ""), grant_type="client_credentials", **proof)
+        assert answer.status_code == 200
+        assert_refused(await ask(http, ("", ""), grant_type="client_credentials"), 400, "invalid_request")
+
     async def test_a_header_that_differs_from_the_one_that_was_good(
         self, http: httpx.AsyncClient, directory: Directories
     ) -> None:

@@ -1,10 +1,12 @@
 """A field that proved a client is known for as long as that client is what it was, and no longer than it is."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from idp.directory.client_cache import BOUND, FRESH
+from idp.directory import proved_clients
+from idp.directory.client_cache import FRESH
 from idp.directory.proved_clients import ProvedClients
 from idp.protocol.client import Client, ClientSecret
 from tests.directory.test_client_cache import APP, Setting
@@ -17,7 +19,7 @@ async def setting() -> Setting:
 
 @pytest.fixture
 def proved(setting: Setting) -> ProvedClients:
-    return ProvedClients(setting.cache, lambda: setting.time)
+    return ProvedClients(setting.cache)
 
 
 async def found(setting: Setting) -> Client:
@@ -60,15 +62,25 @@ async def test_a_secret_that_ends_is_compared_each_time(setting: Setting, proved
     assert await proved.find("Basic YTpi") is None
 
 
-async def test_no_field_is_kept_for_long(setting: Setting, proved: ProvedClients) -> None:
+async def test_no_field_is_kept_for_long(setting: Setting) -> None:
+    """Whether anybody asks again or not."""
+    proved = ProvedClients(setting.cache, seconds=0)
     proved.remember("Basic YTpi", await found(setting))
-    setting.time += FRESH
-    proved.remember("Basic YTpj", await found(setting))
-    assert set(proved._proved) == {"Basic YTpj"}
+    assert await proved.find("Basic YTpi") == APP
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not proved._proved
+    proved.remember("Basic YTpi", await found(setting))
+    assert await proved.find("Basic YTpi") == APP
 
 
-async def test_not_more_than_so_many(setting: Setting, proved: ProvedClients) -> None:
+async def test_what_is_kept_is_bounded(
+    setting: Setting, proved: ProvedClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proved_clients, "BOUND", 10)
     client = await found(setting)
-    for number in range(BOUND + 1):
+    proved.remember("Basic " + "a" * 512, client)
+    assert not proved._proved
+    for number in range(20):
         proved.remember(f"Basic {number}", client)
-    assert len(proved._proved) == 1
+    assert len(proved._proved) == 10

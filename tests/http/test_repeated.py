@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from idp.cli.server import SERVER
 from idp.endpoints.fields import FIELDS
+from idp.endpoints.whole import BODY
 from idp.http import connection as connections
 from idp.http.connection import Connection, State
 from idp.http.repeated import known_head
@@ -53,20 +54,25 @@ def connected(app: Recorder, state: State | None = None) -> tuple[Connection, Tr
     return connection, transport
 
 
-async def told(pieces: Sequence[bytes]) -> tuple[list[Asked], bytes, bool]:
-    """What an application saw of these, what it answered, and whether that was all."""
+async def told(pieces: Sequence[bytes], patient: bool) -> tuple[list[Asked], bytes, bool]:
+    """What an application saw of these, what it answered, and whether that was all. Who is patient waits with each
+    piece for the answer to what is before it."""
     app = Recorder()
     connection, transport = connected(app)
     for piece in pieces:
         connection.data_received(piece)
-        await settled()
+        if patient:
+            await settled()
+    await settled()
     connection.connection_lost(None)
     await settled()
     written = re.sub(rb"[0-9a-f]{16}", b"(a request id)", b"".join(transport.written))
     return app.asked, written, transport.closing
 
 
-async def both_ways(pieces: Sequence[bytes], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Asked], int]:
+async def both_ways(
+    pieces: Sequence[bytes], monkeypatch: pytest.MonkeyPatch, *, patient: bool = True
+) -> tuple[list[Asked], int]:
     """What was seen, which is the same if every head is read anew; and how many were not."""
     known = 0
     repeat = Connection._repeat
@@ -78,10 +84,10 @@ async def both_ways(pieces: Sequence[bytes], monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "_repeat", counted)
-        seen = await told(pieces)
+        seen = await told(pieces, patient)
     with monkeypatch.context() as patch:
         patch.setattr(connections, "known_head", lambda *_: None)
-        assert await told(pieces) == seen
+        assert await told(pieces, patient) == seen
     return seen[0], known
 
 
@@ -127,6 +133,8 @@ UNKNOWN = {
     "chunks": b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "a name twice": GET.replace(b"X: y", b"X: y\r\nX: z"),
     "a long one": GET.replace(b"y", b"y" * 4096),
+    "trailers": b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
+    "a length of many digits": POST.replace(b"5", b"0" * 5000),
     "no host": GET.replace(b"Host: a\r\n", b""),
     "nonsense": b"GET /\r\n\r\n",
 }
@@ -138,7 +146,8 @@ async def test_what_is_always_read(request_: bytes, monkeypatch: pytest.MonkeyPa
     assert known == 0
 
 
-async def test_whatever_comes_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("patient", [True, False])
+async def test_whatever_comes_however_it_is_cut(patient: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(6)
     requests = [GET, GET, POST + b"hello", POST + b"hello", *UNKNOWN.values()]
     for _ in range(150):
@@ -149,7 +158,27 @@ async def test_whatever_comes_however_it_is_cut(monkeypatch: pytest.MonkeyPatch)
         for at in range(len(pieces) - 1, 0, -1):
             if chance.random() < 0.1:
                 pieces[at - 1 : at + 1] = [pieces[at - 1] + pieces[at]]
-        await both_ways([piece for piece in pieces if piece], monkeypatch)
+        await both_ways([piece for piece in pieces if piece], monkeypatch, patient=patient)
+
+
+async def test_nothing_of_a_request_stays_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says may be a password."""
+    app = Recorder()
+    connection, _ = connected(app)
+    for piece in (POST + b"hello", POST, b"hello", POST + b"other"):
+        connection.data_received(piece)
+        await settled()
+    assert b"hello" not in repr(vars(connection)).encode()
+    assert connection._replayable is None
+    assert connection._known is not None
+    assert BODY not in connection._known.scope()
+
+
+async def test_trailers_are_not_kept() -> None:
+    connection, _ = connected(Recorder())
+    connection.data_received(UNKNOWN["trailers"])
+    await settled()
+    assert (b"a", b"b") not in connection._headers
 
 
 async def test_while_it_drains_the_same_head_is_answered_for_the_last_time() -> None:
