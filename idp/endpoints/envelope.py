@@ -13,7 +13,7 @@ import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from idp.endpoints.whole import ANSWER
+from idp.endpoints.whole import ANSWER, HEADED
 from idp.protocol.authorization import Origin
 
 log = logging.getLogger("idp.access")
@@ -132,14 +132,14 @@ class _Exchange:
     def send(self, message: Message) -> Awaitable[None]:
         """Sends on what the application sends."""
         kind = message["type"]
-        if kind == ANSWER:
-            self._status = message["status"]
-            message["headers"] = self._envelope.completed(message["headers"])
-            message["own"] += ((b"x-request-id", self._origin.request_id.encode()),)
-        elif kind == "http.response.start":
+        if kind in HEADED:
             self._status = message["status"]
             own = (b"x-request-id", self._origin.request_id.encode())
-            message["headers"] = [*self._envelope.completed(tuple(message["headers"])), own]
+            headers = self._envelope.completed(tuple(message["headers"]))
+            if kind == ANSWER:
+                message["headers"], message["own"] = headers, (*message["own"], own)
+            else:
+                message["headers"] = [*headers, own]
         return self._send(message)
 
     async def fail(self) -> None:

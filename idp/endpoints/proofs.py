@@ -36,11 +36,6 @@ UNPROVED = Possession(None, {})
 """Of a request without a proof."""
 
 
-def has_proof(request: Request) -> bool:
-    """Whether there is something for `Proofs.accept` to accept."""
-    return bool(field_values(request.scope, b"dpop"))
-
-
 @dataclass(frozen=True, slots=True)
 class Proofs:
     """Accepts each proof once, whichever instance it comes to."""

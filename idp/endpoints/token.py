@@ -13,7 +13,7 @@ from idp.directory.workloads import Workloads
 from idp.endpoints.answers import Answer, fields
 from idp.endpoints.client_requests import ClientRequest, ClientRequests, answered
 from idp.endpoints.form import Form
-from idp.endpoints.proofs import UNPROVED, Possession, Proofs, has_proof
+from idp.endpoints.proofs import Possession, Proofs
 from idp.grants import Grant
 from idp.issuer import Issuer
 from idp.metrics import Metrics
@@ -77,9 +77,7 @@ class TokenEndpoint:
             client, grant_type = _restricted(client), _implied_grant_type(form)
         grant = self.select_grant(grant_type, client)
         self.check_signing(asked.at)
-        proved = UNPROVED
-        if client.dpop_bound_access_tokens or has_proof(request):
-            proved = await self._proved(request, client)
+        proved = await self._proved(request, client)
         outcome = await grant.exchange(
             TokenRequest(client, form.values, form.resources, asked.origin, form.audiences, proved.jkt)
         )

@@ -144,9 +144,9 @@ class Exchange:
         if self.is_gone:
             return
         kind = message["type"]
-        if kind == ANSWER and self._head is None and not self.is_answered:
+        if kind == ANSWER and self._head is None:
             self._answer(message["status"], message["headers"], message["own"], message["body"])
-        elif kind == "http.response.start" and self._head is None and not self.is_answered:
+        elif kind == "http.response.start" and self._head is None:
             self._start(message["status"], message.get("headers", ()))
         elif kind == "http.response.body" and self._head is not None and not self.is_answered:
             self._write(message.get("body", b""), message.get("more_body", False))
@@ -163,13 +163,11 @@ class Exchange:
         head, is_last = common_head(status, (*self._line.state.default_headers, *headers))
         if is_last:
             self.is_last = True
-        pieces = [head]
+        self._head = [head]
         for name, value in own:
-            pieces.append(header_line(name, value))
-        end = b"content-length: %d\r\nconnection: close\r\n\r\n" if self.is_last else b"content-length: %d\r\n\r\n"
-        pieces += (end % size, content)
-        self.has_begun = True
-        self._outflow.write(b"".join(pieces))
+            self._head.append(header_line(name, value))
+        self._length = size
+        self._outflow.write(b"".join((*self._framed(size, more=False), content)))
         self._conclude()
 
     def _start(self, status: int, headers: Iterable[Header]) -> None:
